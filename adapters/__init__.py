@@ -1,0 +1,1 @@
+"""With whom we speak: everything outside the gateway plugs in here."""

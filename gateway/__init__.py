@@ -1,0 +1,1 @@
+"""What happens to a message: compose, decide, seal, store, deliver, open, audit."""

@@ -1,0 +1,55 @@
+"""Rows that decide carry a MAC; this writes it and checks it on every read that decides (security-decisions S3).
+
+Why this exists: somebody who can write to the database must not become a reader by planting a session, a
+membership, a factor, a route or a consent. What is MACed is the whole row: table, key, version, every field.
+Not promised: an old row put back whole, with its old MAC, passes; the log shows such a rollback.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hmac
+import json
+from typing import TypeVar
+
+from gateway.errors import IntegrityError
+from gateway.model.base import DecidingRow
+from gateway.ports import Vault
+
+D = TypeVar("D", bound=DecidingRow)
+
+
+def mac_input(row: DecidingRow) -> bytes:
+    """What the MAC of `row` covers: its table and every field but the MAC itself, in one canonical order."""
+    fields: dict[str, object] = {}
+    for field in dataclasses.fields(row):
+        if field.name != "mac":
+            value = getattr(row, field.name)
+            fields[field.name] = {"hex": value.hex()} if isinstance(value, bytes) else value
+    return json.dumps([row.TABLE, fields], sort_keys=True, separators=(",", ":")).encode()
+
+
+class Integrity:
+    """Writes and checks the MACs of deciding rows."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def sign(self, row: D) -> D:
+        """`row` with the MAC that fits it. Call last, when every other field is final."""
+        return dataclasses.replace(row, mac=await self._vault.mac(row.administration, mac_input(row)))
+
+    async def check(self, row: D) -> D:
+        """`row` itself, when its MAC holds.
+
+        Raises:
+            IntegrityError: somebody changed the row past the gateway. Refuse and alarm; never repair in silence.
+        """
+        expected = await self._vault.mac(row.administration, mac_input(row))
+        if not hmac.compare_digest(expected, row.mac):
+            raise IntegrityError(
+                f"{row.TABLE} row does not carry a valid MAC",
+                swedish="En uppgift som styr behörighet har ändrats utanför systemet.",
+                next_step="Inget har lämnats ut. Kontakta den som ansvarar för säkerheten.",
+            )
+        return row

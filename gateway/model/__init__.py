@@ -1,0 +1,54 @@
+"""The nouns of the gateway, one module for each family.
+
+`base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `log`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.model import directory, identity, keys, log, path
+from gateway.model.base import Row
+
+#: Every kind of row that a Store keeps, in an order in which they could be created.
+ROWS: Final[tuple[type[Row], ...]] = (
+    directory.Organisation,
+    directory.Administration,
+    directory.Unit,
+    directory.Inbox,
+    directory.Board,
+    directory.Generation,
+    identity.User,
+    identity.Factor,
+    identity.AttemptCounter,
+    identity.Session,
+    identity.StepUpWindow,
+    identity.Membership,
+    keys.AdministrationKey,
+    keys.KeyRecord,
+    keys.KeyHead,
+    keys.MemberKey,
+    keys.InboxWrap,
+    keys.EnvelopeWrap,
+    keys.ShredBatch,
+    keys.SideKey,
+    path.Case,
+    path.CaseParty,
+    path.Consent,
+    path.Draft,
+    path.Attachment,
+    path.Message,
+    path.Envelope,
+    path.EnvelopeAttachment,
+    path.Delivery,
+    path.DeliveryConsent,
+    path.Receipt,
+    path.Reading,
+    path.DecisionRecord,
+    path.SeatAnswer,
+    path.Notice,
+    path.IdempotencyRecord,
+    log.AuditLeaf,
+    log.AuditSide,
+    log.Checkpoint,
+)

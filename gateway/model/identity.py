@@ -1,0 +1,153 @@
+"""Who may act: users, factors, sessions, step-up windows, memberships (design.md §7).
+
+All of these decide, so all carry a MAC, except AttemptCounter, which only ever slows somebody down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from gateway.model.base import DecidingRow, InboxId, Instant, SessionId, UserId, VersionedRow
+
+
+class Role(StrEnum):
+    """A function a user may hold; rights in an inbox also need an active Membership (domain.md §12)."""
+
+    CASE_WORKER = "case_worker"
+    DELEGATE = "delegate"
+    UNIT_MANAGER = "unit_manager"
+    COORDINATOR = "coordinator"
+    KEY_WORKER = "key_worker"
+    REGISTRATOR = "registrator"
+    CHILD_FAMILY_INTAKE = "child_family_intake"
+    ANALYST = "analyst"
+    AUDITOR = "auditor"
+    SYSTEM_ADMINISTRATOR = "system_administrator"
+
+
+class UserState(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class FactorKind(StrEnum):
+    PASSWORD = "password"
+    TOTP = "totp"
+
+
+class SessionState(StrEnum):
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class MembershipState(StrEnum):
+    """`PENDING` reads nothing: a present member admits it, which makes the wrap (security-decisions H10b)."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    REMOVED = "removed"
+
+
+class MembershipRole(StrEnum):
+    MEMBER = "member"
+    DEPUTY = "deputy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User(DecidingRow):
+    """A person's account, named by function. `login` is what is typed; `title` is what others see."""
+
+    TABLE: ClassVar[str] = "user"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: UserId
+    login: str
+    title: str
+    roles: tuple[str, ...]  # Role values
+    state: UserState = UserState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor(DecidingRow):
+    """One authenticator of one user.
+
+    `secret` is the Argon2id PHC string for a password (bytes of it) and the sealed seed for TOTP. `last_step` is the last
+    accepted TOTP time step; the update that raises it is what burns a code. `usable_from` is later than `created_at`
+    by 24 h when an administrator replaced the factor (H10).
+    """
+
+    TABLE: ClassVar[str] = "factor"
+    KEY: ClassVar[tuple[str, ...]] = ("user", "kind")
+
+    user: UserId
+    kind: FactorKind
+    secret: bytes
+    last_step: int = 0
+    created_at: Instant
+    usable_from: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCounter(VersionedRow):
+    """Consecutive failures for one (subject, method) and when the next try is looked at."""
+
+    TABLE: ClassVar[str] = "attempt_counter"
+    KEY: ClassVar[tuple[str, ...]] = ("subject", "method")
+
+    subject: str  # user id, or a keyed hash of an unknown login: never what was typed
+    method: FactorKind
+    failures: int
+    next_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(DecidingRow):
+    """A signed-in user. Only SHA-256 of the token is kept.
+
+    Idle end is `seen_at` + 15 min, absolute end `ends_at` = start + 8 h.
+    """
+
+    TABLE: ClassVar[str] = "session"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: SessionId
+    user: UserId
+    state: SessionState = SessionState.ACTIVE
+    method: str  # "password+totp"
+    started_at: Instant
+    seen_at: Instant
+    ends_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUpWindow(DecidingRow):
+    """A second factor used for opening in one inbox: good until `ends_at`, at most MAX_OPENINGS openings."""
+
+    TABLE: ClassVar[str] = "step_up_window"
+    KEY: ClassVar[tuple[str, ...]] = ("session", "inbox")
+
+    session: SessionId
+    inbox: InboxId
+    user: UserId
+    opened_at: Instant
+    ends_at: Instant
+    openings: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership(DecidingRow):
+    """User × inbox × role. `bootstrap` marks the first two members, who came from the directory file."""
+
+    TABLE: ClassVar[str] = "membership"
+    KEY: ClassVar[tuple[str, ...]] = ("inbox", "user")
+
+    inbox: InboxId
+    user: UserId
+    role: MembershipRole
+    state: MembershipState
+    bootstrap: bool = False
+    admitted_by: str = ""  # user id of the present member, or "" while pending
+    proposed_at: Instant
+    decided_at: Instant | None = None

@@ -1,0 +1,353 @@
+"""What travels: cases, consents, drafts, attachments, messages, envelopes, deliveries, receipts (design.md §2).
+
+Clear columns are a closed list: ids, organisations, inboxes, form type, state, times, padded size, channel
+(security-decisions S7). Whatever else a row must carry stands in a `sealed` field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from gateway.model.base import (
+    AdministrationId,
+    AttachmentId,
+    CaseId,
+    ConsentId,
+    DecidingRow,
+    DecisionId,
+    DeliveryId,
+    DraftId,
+    EnvelopeId,
+    InboxId,
+    Instant,
+    KeyRecordId,
+    MessageId,
+    ReceiptId,
+    Row,
+    UserId,
+    VersionedRow,
+)
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
+
+
+class Channel(StrEnum):
+    """How an envelope reaches its recipient. Only LOCAL so far."""
+
+    LOCAL = "local"
+
+
+class Origin(StrEnum):
+    """Where the content came from; the sealer is always a gateway organisation (security-decisions H8)."""
+
+    LOCAL = "local"
+
+
+class AttachmentState(StrEnum):
+    UPLOADING = "uploading"
+    QUARANTINED = "quarantined"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class ReceiptKind(StrEnum):
+    DELIVERED = "delivered"
+    OPENED = "opened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(VersionedRow):
+    """One person's matter as both sides may name it: `reference` is a speakable case name without meaning.
+
+    `owner` is the case worker's inbox. `matched_units` is coordination state (P1): unit ids, in their order.
+    """
+
+    TABLE: ClassVar[str] = "case_file"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: CaseId
+    reference: str
+    owner: InboxId
+    state: CaseState
+    matched_units: tuple[str, ...] = ()
+    opened_at: Instant
+    changed_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseParty(Row):
+    """An inbox that takes part in a case, so that its members find it. `administration` is the inbox's."""
+
+    TABLE: ClassVar[str] = "case_party"
+    KEY: ClassVar[tuple[str, ...]] = ("case", "inbox")
+
+    case: CaseId
+    inbox: InboxId
+    since: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent(DecidingRow):
+    """A consent as the sender's administration holds it. What it covers stands in `sealed` (ConsentTerms)."""
+
+    TABLE: ClassVar[str] = "consent"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: ConsentId
+    case: CaseId
+    state: ConsentState
+    valid_from: Instant
+    valid_to: Instant
+    recorded_by: UserId
+    recorded_at: Instant
+    withdrawn_at: Instant | None = None
+    sealed: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft(VersionedRow):
+    """A form being written: sealed under the inbox's worksheet key, so it survives the session."""
+
+    TABLE: ClassVar[str] = "draft"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: DraftId
+    inbox: InboxId
+    epoch: int
+    user: UserId
+    case: CaseId
+    form_type: str
+    form_version: int
+    created_at: Instant
+    changed_at: Instant
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment(VersionedRow):
+    """A file sealed once at upload under its own key AK. `sealed` holds AK, name, type, plaintext size (K3 work key)."""
+
+    TABLE: ClassVar[str] = "attachment"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: AttachmentId
+    draft: DraftId
+    inbox: InboxId
+    epoch: int
+    state: AttachmentState
+    blob: str  # random name in the blob store
+    size: int  # octets of ciphertext
+    sha256: bytes  # of the ciphertext
+    created_at: Instant
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(Row):
+    """What one act of sending made. One Message has one Envelope per recipient and one for the sender.
+
+    `document` is the blinded commitment that dual signatures name; empty when the form has none.
+    """
+
+    TABLE: ClassVar[str] = "message"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: MessageId
+    case: CaseId
+    form_type: str
+    form_version: int
+    sender: InboxId
+    origin: Origin
+    decision: DecisionId
+    in_reply_to: MessageId | None = None
+    document: bytes = b""
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(Row):
+    """A sealed projection of a Message for exactly one inbox; `octets` is the whole SBD1 envelope.
+
+    `administration` is the recipient's. `sender_copy` marks the sender's own complete envelope.
+    """
+
+    TABLE: ClassVar[str] = "envelope"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: EnvelopeId
+    message: MessageId
+    case: CaseId
+    inbox: InboxId
+    sender_copy: bool
+    transcript: bytes  # TH, 32 octets
+    created_at: Instant
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvelopeAttachment(Row):
+    """That an envelope's manifest names a blob: which files an inbox can fetch."""
+
+    TABLE: ClassVar[str] = "envelope_attachment"
+    KEY: ClassVar[tuple[str, ...]] = ("envelope", "attachment")
+
+    envelope: EnvelopeId
+    attachment: AttachmentId
+    blob: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(VersionedRow):
+    """The way of one Envelope to its recipient. Status is derived from here and from receipts, never set by hand.
+
+    `lease_until` and `lease_owner` stand while a worker tries. `expires_at` is the form's time to live.
+    """
+
+    TABLE: ClassVar[str] = "delivery"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: DeliveryId
+    envelope: EnvelopeId
+    message: MessageId
+    inbox: InboxId
+    channel: Channel
+    state: DeliveryState
+    attempts: int = 0
+    due_at: Instant
+    lease_until: Instant | None = None
+    lease_owner: str = ""
+    expires_at: Instant
+    delivered_at: Instant | None = None
+    changed_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryConsent(Row):
+    """That a delivery rests on a consent: withdrawal cancels what is queued and refuses what is unopened."""
+
+    TABLE: ClassVar[str] = "delivery_consent"
+    KEY: ClassVar[tuple[str, ...]] = ("delivery", "consent")
+
+    delivery: DeliveryId
+    consent: ConsentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(Row):
+    """A signed statement of the recipient's administration about one envelope, by transcript; kept byte for byte."""
+
+    TABLE: ClassVar[str] = "receipt"
+    KEY: ClassVar[tuple[str, ...]] = ("envelope", "kind")
+
+    id: ReceiptId
+    envelope: EnvelopeId
+    message: MessageId
+    inbox: InboxId
+    kind: ReceiptKind
+    at: Instant
+    transcript: bytes
+    signer: KeyRecordId
+    octets: bytes  # the signed statement and its signature, as sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(VersionedRow):
+    """That a member has opened an envelope, and when first and last."""
+
+    TABLE: ClassVar[str] = "reading"
+    KEY: ClassVar[tuple[str, ...]] = ("envelope", "user")
+
+    envelope: EnvelopeId
+    user: UserId
+    first_at: Instant
+    last_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord(Row):
+    """A decision to disclose, as taken: `sealed` holds rules, item classes, parties, basis and facts (K1.i)."""
+
+    TABLE: ClassVar[str] = "decision"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: DecisionId
+    case: CaseId
+    at: Instant
+    outcome: str
+    policies: str  # digest of the policy set
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatAnswer(VersionedRow):
+    """The joint answer of a board: who proposed, who is to confirm, what both signed (design.md §2).
+
+    `document` is the blinded commitment; `proposal` the message seat -> other seat; `answer` the one that left.
+    """
+
+    TABLE: ClassVar[str] = "seat_answer"
+    KEY: ClassVar[tuple[str, ...]] = ("proposal",)
+
+    proposal: MessageId
+    case: CaseId
+    request: MessageId  # the referral that is answered
+    proposer: InboxId
+    confirmer: InboxId
+    state: AnswerState
+    document: bytes
+    endorsement: bytes
+    answer: MessageId | None = None
+    proposed_by: UserId
+    decided_by: UserId | None = None
+    changed_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(VersionedRow):
+    """Something a later channel will tell an inbox, without content: kind and inbox only."""
+
+    TABLE: ClassVar[str] = "notice"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    inbox: InboxId
+    kind: str
+    case: CaseId
+    state: str = "pending"
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyRecord(Row):
+    """The answer to a request that carried an Idempotency-Key; kept 30 days.
+
+    `fingerprint` is an HMAC of the canonical request under K1.i, `answer` the ids that were given, as canonical JSON.
+    """
+
+    TABLE: ClassVar[str] = "idempotency"
+    KEY: ClassVar[tuple[str, ...]] = ("inbox", "idempotency_key")
+
+    inbox: InboxId
+    idempotency_key: str
+    fingerprint: bytes
+    answer: str
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """One line of an inbox, read without opening anything."""
+
+    envelope: EnvelopeId
+    message: MessageId
+    case: CaseId
+    case_reference: str
+    form_type: str
+    form_version: int
+    sender: InboxId
+    sender_administration: AdministrationId
+    inbox: InboxId
+    delivery: DeliveryId
+    state: DeliveryState
+    delivered_at: Instant

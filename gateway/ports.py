@@ -1,0 +1,422 @@
+"""What the path needs from the outside, as Protocols: time, store, blobs, keys, policies.
+
+Why this exists: arrows point to `gateway` only. Adapters, keys and policies implement these; `gateway.__main__` plugs
+them in; tests use real implementations (the store in memory keeps the same contract as the SQL stores).
+
+Rules: a Store changes only by `commit`, and one Work is one transaction with its audit entries in it. *Acknowledged
+means durable, one visible copy, logged; not acknowledged means absent or whole.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from gateway.model import directory, identity, keys, log, path
+from gateway.model.base import (
+    AdministrationId,
+    AttachmentId,
+    CaseId,
+    ConsentId,
+    DecisionId,
+    DraftId,
+    EnvelopeId,
+    Fact,
+    InboxId,
+    Instant,
+    KeyRecordId,
+    MessageId,
+    Row,
+    ShredBatchId,
+    ShredKeyId,
+    UserId,
+)
+
+R = TypeVar("R", bound=Row)
+
+
+class Clock(Protocol):
+    """Time comes from here alone, so that tests can set it."""
+
+    def now(self) -> Instant: ...
+
+
+# --- store -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Add a row. A row with the same key (or another unique column) makes the whole Work fail with ConflictError."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace a versioned row by one whose version is exactly one higher; else the Work fails with ConflictError."""
+
+    row: Row  # a VersionedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a row by key; removing what is not there is no error."""
+
+    row: type[Row]
+    key: tuple[str | int, ...]
+
+
+Change = Insert | Update | Delete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One transaction: what it expects, what it changes, what it logs; all of it or nothing.
+
+    The store checks `expects` under the transaction's own lock, applies `changes` in order, numbers `entries`
+    and writes them with their side rows.
+    """
+
+    expects: tuple[Fact, ...] = ()
+    changes: tuple[Change, ...] = ()
+    entries: tuple[log.LogEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Durable. `at` is the transaction's time, `numbers` the leaf numbers of the entries, in order."""
+
+    at: Instant
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of a list ended: the time and id of its last line."""
+
+    at: Instant
+    id: str
+
+
+class Store(Protocol):
+    """Durable rows. Reads see committed state; lists are newest first unless said, at most `limit` (1..200) long."""
+
+    async def commit(self, work: Work) -> Committed:
+        """Do all of `work` in one durable transaction.
+
+        Raises:
+            DecisionStaleError: an expected fact moved, or its `valid_until` is not after the transaction's time.
+            ConflictError: a key exists already, or an updated row has another version.
+            StoreUnavailableError, StoreFullError: locked beyond 5 s, read-only, or no space; nothing was written.
+        """
+
+    async def get(self, row: type[R], *key: str | int) -> R | None:
+        """The row with that key."""
+
+    async def get_many(self, row: type[R], keys: Sequence[tuple[str | int, ...]]) -> list[R]:
+        """Those of the rows that exist, in the order asked for; one round trip."""
+
+    async def claim_due(
+        self, channel: path.Channel, *, now: Instant, lease_until: Instant, owner: str, limit: int
+    ) -> list[path.Delivery]:
+        """Move due QUEUED deliveries (oldest first) to ATTEMPTING under a lease, atomically; two workers never share one."""
+
+    async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
+        """ATTEMPTING deliveries whose lease ended: the worker crashed or was cancelled."""
+
+    # directory
+    async def organisations(self) -> list[directory.Organisation]: ...
+    async def administrations(self) -> list[directory.Administration]: ...
+    async def units(self) -> list[directory.Unit]: ...
+    async def inboxes(self) -> list[directory.Inbox]: ...
+    async def boards(self) -> list[directory.Board]: ...
+
+    # identity
+    async def users(self) -> list[identity.User]: ...
+    async def user_by_login(self, login: str) -> identity.User | None: ...
+    async def sessions_of(self, user: UserId) -> list[identity.Session]: ...
+    async def memberships_of(self, user: UserId) -> list[identity.Membership]: ...
+    async def members_of(self, inbox: InboxId) -> list[identity.Membership]: ...
+
+    # keys
+    async def administration_keys(self, administration: AdministrationId) -> list[keys.AdministrationKey]: ...
+    async def key_records(self, kind: keys.KeyRecordKind, owner: str) -> list[keys.KeyRecord]:
+        """All records of one owner, oldest first (epoch, then revision)."""
+
+    async def inbox_wraps(self, inbox: InboxId, epoch: int) -> list[keys.InboxWrap]: ...
+    async def open_batches(self) -> list[keys.ShredBatch]: ...
+    async def shred_keys_in_use(self, batch: ShredBatchId) -> set[ShredKeyId]:
+        """Shred keys of the batch that a wrap, a side key or a side row refers to."""
+
+    # cases, consents, drafts
+    async def cases_of(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.Case]:
+        """Cases that the inbox owns or is party to, newest `opened_at` first."""
+
+    async def parties_of(self, case: CaseId) -> list[path.CaseParty]: ...
+    async def consents_of(self, case: CaseId) -> list[path.Consent]: ...
+    async def drafts_of(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.Draft]: ...
+    async def attachments_of(self, draft: DraftId) -> list[path.Attachment]: ...
+
+    # messages
+    async def inbox_page(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.InboxItem]:
+        """Delivered or opened envelopes of an inbox (no sender copies), newest `delivered_at` first; no octets are read."""
+
+    async def messages_of(self, case: CaseId, *, limit: int) -> list[path.Message]: ...
+    async def envelopes_of(self, message: MessageId) -> list[path.Envelope]:
+        """All envelopes of the message, with their octets."""
+
+    async def deliveries_of(self, message: MessageId) -> list[path.Delivery]: ...
+    async def deliveries_resting_on(self, consent: ConsentId) -> list[path.Delivery]: ...
+    async def consents_under(self, envelope: EnvelopeId) -> list[path.Consent]:
+        """The consents that the delivery of this envelope rests on."""
+
+    async def receipts_of(self, message: MessageId) -> list[path.Receipt]: ...
+    async def readings_of(self, envelope: EnvelopeId) -> list[path.Reading]: ...
+    async def attachments_under(self, envelope: EnvelopeId) -> list[path.EnvelopeAttachment]: ...
+    async def answers_of(self, case: CaseId) -> list[path.SeatAnswer]: ...
+    async def blobs_in_use(self) -> set[str]: ...
+
+    # log
+    async def log_size(self, log: str) -> int: ...
+    async def leaves(self, log: str, start: int, end: int) -> list[log.AuditLeaf]:
+        """Leaves start <= number < end, in order."""
+
+    async def sides(self, log: str, start: int, end: int) -> list[log.AuditSide]: ...
+    async def last_checkpoint(self, log: str) -> log.Checkpoint | None: ...
+    async def checkpoints(self, log: str) -> list[log.Checkpoint]:
+        """All checkpoints, smallest size first."""
+
+    async def logs(self) -> list[str]: ...
+    async def close(self) -> None: ...
+
+
+class Blobs(Protocol):
+    """Sealed attachments: create-only, durable before `put` returns."""
+
+    async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write, fsync, link create-only, fsync the folder. An exception from `chunks` leaves nothing behind."""
+
+    def read(self, name: str) -> AsyncIterator[bytes]:
+        """The octets in pieces of at most 256 KiB. Raises NotFoundError."""
+
+    async def delete(self, name: str) -> None: ...
+    async def names(self) -> list[str]: ...
+
+
+class TileStore(Protocol):
+    """Where the log's tiles and checkpoint are published (C2SP tlog-tiles paths such as `tile/0/000.p/5`)."""
+
+    def read(self, log: str, name: str) -> bytes | None: ...
+    def write(self, log: str, name: str, octets: bytes) -> None:
+        """Write, fsync, rename. Overwriting with other octets is allowed for `checkpoint` only."""
+
+    def names(self, log: str) -> list[str]: ...
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ShredKey:
+    """32 random octets that lock one wrap (or the side rows of one scope); deleting it is gallring."""
+
+    id: ShredKeyId
+    batch: ShredBatchId
+    key: bytes
+
+
+class ShredKeys(Protocol):
+    """The key store: a batch is durable here before any of its keys is used (security-decisions §4(c))."""
+
+    async def take(self, count: int) -> list[ShredKey]:
+        """Fresh keys. Their batches stand OPEN in the message store; an accept expects that as a Fact."""
+
+    async def batch(self, batch: ShredBatchId) -> keys.ShredBatch:
+        """The batch row as inserted, for the Fact."""
+
+    async def get(self, key: ShredKeyId) -> bytes:
+        """Raises IntegrityError when it is gone: shredded, or lost without a leaf (an alarm)."""
+
+    async def destroy(self, ids: Sequence[ShredKeyId]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentKey:
+    """What a payload carries of an attachment: enough to open its blob."""
+
+    id: AttachmentId
+    key: bytes  # AK
+    name: str
+    media_type: str
+    size: int  # octets of plaintext
+    sealed_size: int
+    sealed_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsement:
+    """One authority's signature over a document commitment (design.md §2: the two-seat answer)."""
+
+    administration: AdministrationId
+    signer: KeyRecordId
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A projection ready to be sealed for one inbox. `body` is the payload's content, JSON without floats.
+
+    `document_blind` is set when `document` is: it travels inside the payload, so both parties can recompute the
+    commitment and nobody else can guess the content.
+    """
+
+    envelope: EnvelopeId
+    message: MessageId
+    sender: directory.Inbox
+    recipient: directory.Inbox
+    sender_copy: bool
+    origin: path.Origin
+    form_type: str
+    form_version: int
+    created: Instant
+    decision: DecisionId
+    not_after: Instant
+    body: Mapping[str, object]
+    attachments: tuple[AttachmentKey, ...] = ()
+    siblings: tuple[tuple[EnvelopeId, bytes], ...] = ()
+    document: bytes = b""
+    document_blind: bytes = b""
+    endorsements: tuple[Endorsement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A sealed envelope and its locked wrap, and the facts both rest on (key epoch, open batch)."""
+
+    octets: bytes
+    transcript: bytes
+    wrap: keys.EnvelopeWrap
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What an envelope held, after every check of docs/envelope.md."""
+
+    body: Mapping[str, object]
+    attachments: tuple[AttachmentKey, ...]
+    siblings: tuple[tuple[EnvelopeId, bytes], ...]
+    document: bytes
+    document_blind: bytes
+    endorsements: tuple[Endorsement, ...]
+
+
+class Sealer(Protocol):
+    """Seal, then sign what is sealed (security-decisions S2)."""
+
+    async def seal(self, letter: Letter) -> Sealed:
+        """Raises IntegrityError when the recipient's newest key record does not verify, ValueError above 1 MiB."""
+
+    def commit_document(self, content: Mapping[str, object]) -> tuple[bytes, bytes]:
+        """A fresh blinded commitment to `content`: (commitment, blind)."""
+
+    def check_document(self, content: Mapping[str, object], commitment: bytes, blind: bytes) -> None:
+        """Raises EnvelopeError when the commitment is to something else."""
+
+    async def endorse(self, administration: AdministrationId, document: bytes) -> Endorsement: ...
+    async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None: ...
+
+    async def receipt(self, envelope: path.Envelope, kind: path.ReceiptKind, *, at: Instant) -> path.Receipt:
+        """A receipt signed by the recipient's administration over the envelope's transcript."""
+
+
+class Opener(Protocol):
+    async def verify(self, envelope: path.Envelope, message: path.Message) -> None:
+        """All checks that need no secret: limits, suite, recipient, sealer's record, signatures, body digest, and that the
+        rows say what the header says. Raises EnvelopeError (one outward error)."""
+
+    async def open(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap, user: UserId) -> Opened:
+        """Open as `user`, a member. Call only after the audit event is durable. Raises EnvelopeError, IntegrityError."""
+
+
+class AttachmentSealer(Protocol):
+    """Attachments are sealed once, at upload, in a stream (Cobblestone-256)."""
+
+    def new_key(self) -> bytes: ...
+    def seal(
+        self, key: bytes, administration: AdministrationId, attachment: AttachmentId, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]: ...
+    def open(
+        self, file: AttachmentKey, administration: AdministrationId, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Plaintext; the last piece is held back until length and SHA-256 match, else EnvelopeError."""
+
+
+class Worksheets(Protocol):
+    """Rows that members write: AES-256-GCM-SIV under the inbox epoch's work key (security-decisions S7)."""
+
+    async def epoch(self, inbox: InboxId) -> int: ...
+    async def seal(
+        self, inbox: InboxId, epoch: int, user: UserId, *, item: str, version: int, column: str, plaintext: bytes
+    ) -> bytes: ...
+    async def open(
+        self, inbox: InboxId, epoch: int, user: UserId, *, item: str, version: int, column: str, sealed: bytes
+    ) -> bytes:
+        """Raises IntegrityError when the row was altered or moved."""
+
+
+class Vault(Protocol):
+    """Small secrets and authenticity under an administration's own keys."""
+
+    async def mac(self, administration: AdministrationId, octets: bytes) -> bytes:
+        """HMAC-SHA256 under a key derived from K1.i for rows that decide; 32 octets."""
+
+    async def fingerprint(self, administration: AdministrationId, purpose: str, octets: bytes) -> bytes:
+        """HMAC-SHA256 under another key derived from K1.i for `purpose`: request fingerprints, blind indexes."""
+
+    async def seal_field(self, administration: AdministrationId, context: str, plaintext: bytes) -> bytes:
+        """AES-256-GCM-SIV under K1.i ('field'), `context` (table, key, version, column) as AAD: TOTP seeds, consent terms."""
+
+    async def open_field(self, administration: AdministrationId, context: str, sealed: bytes) -> bytes: ...
+    async def pseudonym(self, administration: AdministrationId, year: int, user: UserId) -> bytes:
+        """HMAC under P of that year (from K1.a): 16 octets."""
+
+    async def seal_side(
+        self, administration: AdministrationId, shred_key: ShredKeyId, context: str, plaintext: bytes
+    ) -> bytes:
+        """Side rows: under HKDF(K1.a, shred key), so that deleting either erases."""
+
+    async def open_side(
+        self, administration: AdministrationId, shred_key: ShredKeyId, context: str, sealed: bytes
+    ) -> bytes: ...
+    async def sign_note(self, origin: str, text: str) -> str:
+        """A C2SP signed note: `text`, blank line, signature line under L with key name `origin`."""
+
+    async def note_key(self, origin: str) -> str:
+        """The verifier key (vkey) of L for `origin`."""
+
+    def hash_password(self, password: str) -> bytes:
+        """Argon2id (19 MiB, t=2, p=1) as a PHC string. Blocks about 50 ms: call in a thread."""
+
+    def check_password(self, password: str, phc: bytes) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """Rows that a key act makes, to be committed with its audit entry."""
+
+    changes: tuple[Change, ...]
+    record: keys.KeyRecord | None
+
+
+class KeyMaker(Protocol):
+    """Acts that make keys. Each returns rows; the caller commits them with the act's other rows in one Work."""
+
+    async def administration(self, administration: AdministrationId, *, at: Instant) -> Ceremony: ...
+    async def member(self, user: identity.User, *, by: str, at: Instant) -> Ceremony: ...
+    async def inbox(self, inbox: directory.Inbox, members: Sequence[UserId], *, by: str, at: Instant) -> Ceremony:
+        """Epoch 1, wrapped to the first members (their member keys must be committed)."""
+
+    async def admit(self, inbox: directory.Inbox, user: UserId, *, by: UserId, at: Instant) -> Ceremony:
+        """Wrap every epoch that `by` can open to `user`; a new revision of each record, approved by `by`."""

@@ -1,0 +1,135 @@
+"""Every state machine of the gateway, as tables (domain.md §3.1, §3.4; RFC 3464 §2.3.3 for deliveries).
+
+Why this exists: a state that is changed in one place by one table can be drawn, tested row by row and trusted.
+`step` is the only way to change a state; what is not a row is refused and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from gateway.errors import IllegalTransitionError
+
+
+class CaseState(StrEnum):
+    INVESTIGATING = "investigating"
+    REQUESTED = "requested"
+    RECEIVED = "received"
+    COMPLETION_REQUESTED = "completion_requested"
+    MATCHED = "matched"
+    NOT_MATCHED = "not_matched"
+
+
+class CaseEvent(StrEnum):
+    SEND_REQUEST = "send_request"
+    ACKNOWLEDGE = "acknowledge"
+    ASK_COMPLETION = "ask_completion"
+    RESUBMIT = "resubmit"
+    MATCH = "match"
+    REFUSE = "refuse"
+    REVOKE_MATCH = "revoke_match"
+    SEND_STAGE_2 = "send_stage_2"
+
+
+class DeliveryState(StrEnum):
+    QUEUED = "queued"
+    ATTEMPTING = "attempting"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class DeliveryEvent(StrEnum):
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    DELAYED = "delayed"
+    LEASE_LOST = "lease_lost"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    READ = "read"
+
+
+class ConsentState(StrEnum):
+    GIVEN = "given"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+class ConsentEvent(StrEnum):
+    WITHDRAW = "withdraw"
+    EXPIRE = "expire"
+    SUPERSEDE = "supersede"
+
+
+class AnswerState(StrEnum):
+    PROPOSED = "proposed"
+    CONFIRMED = "confirmed"
+    DISAGREED = "disagreed"
+
+
+class AnswerEvent(StrEnum):
+    CONFIRM = "confirm"
+    DISAGREE = "disagree"
+
+
+CASE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
+    (CaseState.INVESTIGATING, CaseEvent.SEND_REQUEST): CaseState.REQUESTED,
+    (CaseState.REQUESTED, CaseEvent.ACKNOWLEDGE): CaseState.RECEIVED,
+    (CaseState.RECEIVED, CaseEvent.ASK_COMPLETION): CaseState.COMPLETION_REQUESTED,
+    (CaseState.COMPLETION_REQUESTED, CaseEvent.RESUBMIT): CaseState.RECEIVED,
+    (CaseState.RECEIVED, CaseEvent.MATCH): CaseState.MATCHED,
+    (CaseState.RECEIVED, CaseEvent.REFUSE): CaseState.NOT_MATCHED,
+    (CaseState.NOT_MATCHED, CaseEvent.RESUBMIT): CaseState.RECEIVED,
+    (CaseState.MATCHED, CaseEvent.REVOKE_MATCH): CaseState.RECEIVED,
+    # A new stage is an act of the case worker, not a new state of the matching (design.md §2).
+    (CaseState.MATCHED, CaseEvent.SEND_STAGE_2): CaseState.MATCHED,
+}
+
+DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
+    (DeliveryState.QUEUED, DeliveryEvent.CLAIMED): DeliveryState.ATTEMPTING,
+    (DeliveryState.QUEUED, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
+    (DeliveryState.QUEUED, DeliveryEvent.TIMED_OUT): DeliveryState.EXPIRED,
+    (DeliveryState.ATTEMPTING, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
+    (DeliveryState.ATTEMPTING, DeliveryEvent.DELAYED): DeliveryState.QUEUED,
+    (DeliveryState.ATTEMPTING, DeliveryEvent.LEASE_LOST): DeliveryState.QUEUED,  # crashed: try again
+    (DeliveryState.ATTEMPTING, DeliveryEvent.REFUSED): DeliveryState.FAILED,
+    (DeliveryState.ATTEMPTING, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
+    (DeliveryState.DELIVERED, DeliveryEvent.READ): DeliveryState.OPENED,
+}
+
+CONSENT: Final[Mapping[tuple[ConsentState, ConsentEvent], ConsentState]] = {
+    (ConsentState.GIVEN, ConsentEvent.WITHDRAW): ConsentState.WITHDRAWN,
+    (ConsentState.GIVEN, ConsentEvent.EXPIRE): ConsentState.EXPIRED,
+    (ConsentState.GIVEN, ConsentEvent.SUPERSEDE): ConsentState.SUPERSEDED,
+}
+
+ANSWER: Final[Mapping[tuple[AnswerState, AnswerEvent], AnswerState]] = {
+    (AnswerState.PROPOSED, AnswerEvent.CONFIRM): AnswerState.CONFIRMED,
+    (AnswerState.PROPOSED, AnswerEvent.DISAGREE): AnswerState.DISAGREED,
+}
+
+S = TypeVar("S", bound=StrEnum)
+E = TypeVar("E", bound=StrEnum)
+
+
+def step(table: Mapping[tuple[S, E], S], state: S, event: E) -> S:
+    """The state after `event`.
+
+    Raises:
+        IllegalTransitionError: the table has no such row; nothing was changed.
+    """
+    try:
+        return table[state, event]
+    except KeyError:
+        raise IllegalTransitionError(
+            f"'{event}' is not possible in state '{state}'",
+            swedish=f"Det går inte att göra '{event}' när läget är '{state}'.",
+            next_step="Läs om ärendet: någon annan kan ha ändrat det. Inget har ändrats.",
+        ) from None

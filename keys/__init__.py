@@ -1,0 +1,1 @@
+"""Who can read, who wrote: suites, sealing, signing, keyring, key records, roots, shredding."""

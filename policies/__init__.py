@@ -1,0 +1,1 @@
+"""May it be done: access and disclosure rules, evaluated by Cedar behind the Policy port."""
