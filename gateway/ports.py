@@ -120,7 +120,7 @@ class Store(Protocol):
     async def claim_due(
         self, channel: path.Channel, *, now: Instant, lease_until: Instant, owner: str, limit: int
     ) -> list[path.Delivery]:
-        """Move due QUEUED deliveries (oldest first) to ATTEMPTING under a lease, atomically; two workers never share one."""
+        """Move due QUEUED deliveries, oldest first, to ATTEMPTING under a lease; two workers never share one."""
 
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         """ATTEMPTING deliveries whose lease ended: the worker crashed or was cancelled."""
@@ -160,7 +160,7 @@ class Store(Protocol):
 
     # messages
     async def inbox_page(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.InboxItem]:
-        """Delivered or opened envelopes of an inbox (no sender copies), newest `delivered_at` first; no octets are read."""
+        """Delivered or opened envelopes of an inbox (no sender copies), newest `delivered_at` first, without octets."""
 
     async def messages_of(self, case: CaseId, *, limit: int) -> list[path.Message]: ...
     async def envelopes_of(self, message: MessageId) -> list[path.Envelope]:
@@ -333,11 +333,13 @@ class Sealer(Protocol):
 
 class Opener(Protocol):
     async def verify(self, envelope: path.Envelope, message: path.Message) -> None:
-        """All checks that need no secret: limits, suite, recipient, sealer's record, signatures, body digest, and that the
-        rows say what the header says. Raises EnvelopeError (one outward error)."""
+        """All checks that need no secret: limits, suite, recipient, sealer's record, signatures, body digest.
+
+        The rows must say what the header says. Raises EnvelopeError (one outward error).
+        """
 
     async def open(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap, user: UserId) -> Opened:
-        """Open as `user`, a member. Call only after the audit event is durable. Raises EnvelopeError, IntegrityError."""
+        """Open as `user`, a member; only after the audit event is durable. Raises EnvelopeError, IntegrityError."""
 
 
 class AttachmentSealer(Protocol):
@@ -376,7 +378,7 @@ class Vault(Protocol):
         """HMAC-SHA256 under another key derived from K1.i for `purpose`: request fingerprints, blind indexes."""
 
     async def seal_field(self, administration: AdministrationId, context: str, plaintext: bytes) -> bytes:
-        """AES-256-GCM-SIV under K1.i ('field'), `context` (table, key, version, column) as AAD: TOTP seeds, consent terms."""
+        """AES-256-GCM-SIV under K1.i; `context` (table, key, version, column) is AAD: TOTP seeds, consent terms."""
 
     async def open_field(self, administration: AdministrationId, context: str, sealed: bytes) -> bytes: ...
     async def pseudonym(self, administration: AdministrationId, year: int, user: UserId) -> bytes:

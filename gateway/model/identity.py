@@ -33,7 +33,7 @@ class UserState(StrEnum):
 
 
 class FactorKind(StrEnum):
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105  (the name of a kind)
     TOTP = "totp"
 
 
@@ -43,7 +43,7 @@ class SessionState(StrEnum):
 
 
 class MembershipState(StrEnum):
-    """`PENDING` reads nothing: a present member admits it, which makes the wrap (security-decisions H10b)."""
+    """`PENDING` reads nothing: a present member admits it, which makes the wrap (only proposed members arrive by import)."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -73,9 +73,9 @@ class User(DecidingRow):
 class Factor(DecidingRow):
     """One authenticator of one user.
 
-    `secret` is the Argon2id PHC string for a password (bytes of it) and the sealed seed for TOTP. `last_step` is the last
-    accepted TOTP time step; the update that raises it is what burns a code. `usable_from` is later than `created_at`
-    by 24 h when an administrator replaced the factor (H10).
+    `secret` is the Argon2id PHC string for a password (bytes of it) and the sealed seed for TOTP. `last_step` is the
+    last accepted TOTP time step; the update that raises it is what burns a code. `usable_from` is later than
+    `created_at` by 24 h when an administrator replaced the factor.
     """
 
     TABLE: ClassVar[str] = "factor"

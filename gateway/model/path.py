@@ -126,7 +126,10 @@ class Draft(VersionedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment(VersionedRow):
-    """A file sealed once at upload under its own key AK. `sealed` holds AK, name, type, plaintext size (K3 work key)."""
+    """A file sealed once at upload under its own key AK.
+
+    `sealed` holds AK, name, type, category and plaintext size, under the inbox epoch's work key.
+    """
 
     TABLE: ClassVar[str] = "attachment"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
