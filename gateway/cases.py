@@ -1,0 +1,147 @@
+"""Cases: opened by a case worker, found by every inbox that takes part, moved only by the state table.
+
+Why this exists: both sides must be able to name a matter without naming the person. The reference is speakable and
+meaningless ("AL-26-014": administration, year, number), and the state is the only thing the seats have in common.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.audit import AuditAction, Auditor
+from gateway.decide import AccessAction
+from gateway.errors import ConflictError, NotFoundError
+from gateway.model.base import CaseId, InboxId, Instant
+from gateway.model.path import Case, CaseParty, Delivery, Message, Receipt, SeatAnswer
+from gateway.ports import Clock, Cursor, Insert, Store, Work
+from gateway.rights import Rights, Standing
+from gateway.sessions import Signed
+from gateway.states import CASE, CaseEvent, CaseState, step
+
+#: Numbers in references are drawn, not counted: a counter would tell how many cases an authority opens.
+REFERENCE_SPACE = 100_000
+REFERENCE_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """What an inbox of the case may see without opening anything."""
+
+    case: Case
+    parties: tuple[CaseParty, ...]
+    messages: tuple[Message, ...]
+    deliveries: tuple[Delivery, ...]
+    receipts: tuple[Receipt, ...]
+    answers: tuple[SeatAnswer, ...]
+
+
+class Cases:
+    """The use cases about cases."""
+
+    def __init__(self, store: Store, rights: Rights, auditor: Auditor, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._auditor = auditor
+        self._clock = clock
+
+    async def open(self, signed: Signed, inbox: InboxId) -> Case:
+        """Open a case owned by `inbox`: the investigation has begun (SoL 14:2).
+
+        Raises:
+            NotFoundError, ForbiddenError: not a member, or not a case worker.
+            ConflictError: no free reference was drawn; try again.
+        """
+        standing = await self._rights.act(signed, inbox, AccessAction.OPEN_CASE)
+        now = self._clock.now()
+        for _ in range(REFERENCE_TRIES):
+            case = Case(
+                administration=standing.inbox.administration,
+                id=CaseId(str(uuid.uuid4())),
+                reference=_reference(standing, now),
+                owner=standing.inbox.id,
+                state=CaseState.INVESTIGATING,
+                opened_at=now,
+                changed_at=now,
+            )
+            party = CaseParty(administration=case.administration, case=case.id, inbox=case.owner, since=now)
+            entry = await self._auditor.entry(
+                AuditAction.CASE_OPENED,
+                administration=case.administration,
+                actor=signed.user,
+                role=standing.role,
+                object=case.id,
+                case=case.id,
+                outcome="done",
+            )
+            try:
+                await self._store.commit(
+                    Work(expects=standing.facts, changes=(Insert(case), Insert(party)), entries=(entry,))
+                )
+            except ConflictError:
+                continue
+            return case
+        raise ConflictError(
+            "no free case reference was drawn",
+            swedish="Det gick inte att ge ärendet ett namn just nu.",
+            next_step="Försök igen om en stund. Inget har sparats.",
+        )
+
+    async def list(self, signed: Signed, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[Case]:
+        """The cases that `inbox` owns or takes part in, newest first."""
+        await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
+        return await self._store.cases_of(inbox, after=after, limit=limit)
+
+    async def view(self, signed: Signed, inbox: InboxId, case: CaseId) -> CaseView:
+        """The case as `inbox` may see it: the messages that it sent or received, their deliveries and receipts."""
+        await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
+        found = await self.find(inbox, case)
+        messages: list[Message] = []
+        deliveries: list[Delivery] = []
+        receipts: list[Receipt] = []
+        for message in await self._store.messages_of(case, limit=200):
+            sent = message.sender == inbox
+            of_message = [d for d in await self._store.deliveries_of(message.id) if sent or d.inbox == inbox]
+            if sent or of_message:
+                messages.append(message)
+                deliveries.extend(of_message)
+                visible = {d.envelope for d in of_message}
+                receipts.extend(r for r in await self._store.receipts_of(message.id) if r.envelope in visible)
+        answers = [a for a in await self._store.answers_of(case) if inbox in (a.proposer, a.confirmer)]
+        parties = await self._store.parties_of(case)
+        return CaseView(
+            found, tuple(parties), tuple(messages), tuple(deliveries), tuple(receipts), tuple(answers)
+        )
+
+    async def find(self, inbox: InboxId, case: CaseId) -> Case:
+        """The case, when `inbox` takes part in it. Absent and not yours are one answer."""
+        found = await self._store.get(Case, case)
+        if found is None or await self._store.get(CaseParty, case, inbox) is None:
+            raise NotFoundError("no such case", swedish="Ärendet finns inte, eller är inte ert.")
+        return found
+
+
+def moved(case: Case, event: CaseEvent, *, at: Instant, matched_units: tuple[str, ...] | None = None) -> Case:
+    """The case after `event`, as the next version.
+
+    Raises:
+        IllegalTransitionError: the state does not allow it.
+    """
+    return dataclasses.replace(
+        case,
+        state=step(CASE, case.state, event),
+        matched_units=case.matched_units if matched_units is None else matched_units,
+        changed_at=at,
+        version=case.version + 1,
+    )
+
+
+def _reference(standing: Standing, now: Instant) -> str:
+    prefix = standing.inbox.administration[:2].upper()
+    year = datetime.fromtimestamp(now / 1_000_000, UTC).year % 100
+    return f"{prefix}-{year:02d}-{secrets.randbelow(REFERENCE_SPACE):05d}"
+
+

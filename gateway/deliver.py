@@ -1,0 +1,224 @@
+"""Deliver: bring each queued envelope to its inbox, once, and say so in a receipt the recipient's authority signed.
+
+Why this exists: accepting and delivering are two acts, so that an undo, a withdrawal or a crash in between has one
+answer. A worker claims under a lease, tries, and commits the outcome; a crash leaves an expired lease, and one rule
+(LEASE_LOST: queue again) repairs it. Retries carry stored octets; nothing is ever sealed again.
+
+Rules: the consents that a delivery rests on are re-read in the transaction that delivers it; the commit is the moment
+that counts. A delivered message is *received* (TF 2:9), opened or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+import uuid
+from typing import Final
+
+import structlog
+
+from gateway import failpoints
+from gateway.audit import AuditAction, Auditor
+from gateway.directory import Directory
+from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
+from gateway.integrity import Integrity
+from gateway.model.base import MINUTE, SECOND, DeliveryId, Fact, Instant, fact
+from gateway.model.path import Channel, Consent, Delivery, Envelope, Message, Notice, Receipt, ReceiptKind
+from gateway.ports import Change, Clock, Insert, Opener, Sealer, Store, Update, Work
+from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, step
+
+LEASE: Final = MINUTE
+BATCH: Final = 32
+FIRST_RETRY: Final = 5 * SECOND
+LONGEST_RETRY: Final = 15 * MINUTE
+log = structlog.get_logger()
+
+
+class Outbox:
+    """The worker of the LOCAL channel: claim, verify, deliver, receipt."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        integrity: Integrity,
+        sealer: Sealer,
+        opener: Opener,
+        auditor: Auditor,
+        clock: Clock,
+        *,
+        owner: str,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._integrity = integrity
+        self._sealer = sealer
+        self._opener = opener
+        self._auditor = auditor
+        self._clock = clock
+        self._owner = owner
+
+    async def run_once(self) -> int:
+        """Deliver what is due now; returns how many deliveries were looked at."""
+        await self._take_back_lapsed()
+        now = self._clock.now()
+        claimed = await self._store.claim_due(
+            Channel.LOCAL, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=BATCH
+        )
+        failpoints.reached("deliver.after_claim")
+        async with asyncio.TaskGroup() as group:
+            for delivery in claimed:
+                group.create_task(self._attempt(delivery))
+        return len(claimed)
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        """Try once. Expected trouble becomes a state; bugs and cancellation pass through and leave the lease to lapse."""
+        try:
+            await self._deliver(delivery)
+        except (ConflictError, DecisionStaleError):
+            log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
+        except EnvelopeError:
+            await self._finish(delivery, DeliveryEvent.REFUSED, outcome="envelope-rejected")
+        except StoreUnavailableError:
+            log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
+        except GatewayError as trouble:
+            log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
+            await self._finish(delivery, DeliveryEvent.DELAYED, outcome=trouble.code)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        now = self._clock.now()
+        if delivery.expires_at <= now:
+            await self._finish(delivery, DeliveryEvent.REFUSED, outcome="expired")
+            return
+        envelope = await self._store.get(Envelope, delivery.envelope)
+        message = await self._store.get(Message, delivery.message)
+        if envelope is None or message is None:
+            raise EnvelopeError("a delivery without its envelope")
+        await self._opener.verify(envelope, message)
+        consents = [await self._integrity.check(row) for row in await self._store.consents_under(envelope.id)]
+        if not all(_holds(consent, now) for consent in consents):
+            await self._finish(delivery, DeliveryEvent.CANCELLED, outcome="consent-ended")
+            return
+        receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
+        delivered = dataclasses.replace(
+            _moved(delivery, DeliveryEvent.ACCEPTED, now), delivered_at=now, attempts=delivery.attempts + 1
+        )
+        entry = await self._auditor.entry(
+            AuditAction.DELIVERED,
+            administration=delivery.administration,
+            actor=None,
+            role="worker",
+            object=envelope.id,
+            case=envelope.case,
+            outcome="delivered",
+            detail={"transcript": envelope.transcript.hex()},
+        )
+        failpoints.reached("deliver.before_commit")
+        await self._store.commit(
+            Work(
+                expects=tuple(_consent_fact(consent) for consent in consents),
+                changes=(Update(delivered), Insert(receipt), Insert(_notice(envelope, "message_received", now))),
+                entries=(entry,),
+            )
+        )
+        failpoints.reached("deliver.after_commit")
+
+    async def _finish(self, delivery: Delivery, event: DeliveryEvent, *, outcome: str) -> None:
+        """Record an outcome other than delivered; the sender finds it in the case."""
+        now = self._clock.now()
+        moved = dataclasses.replace(_moved(delivery, event, now), attempts=delivery.attempts + 1)
+        if moved.state is DeliveryState.QUEUED:
+            moved = dataclasses.replace(moved, due_at=Instant(now + _back_off(moved.attempts)))
+        changes: list[Change] = [Update(moved)]
+        message = await self._store.get(Message, delivery.message)
+        if message is not None and moved.state is not DeliveryState.QUEUED:
+            sender = (await self._directory.current()).inbox(message.sender)
+            changes.append(
+                Insert(
+                    Notice(
+                        administration=sender.administration,
+                        id=str(uuid.uuid4()),
+                        inbox=sender.id,
+                        kind="undelivered",
+                        case=message.case,
+                        created_at=now,
+                    )
+                )
+            )
+        entry = await self._auditor.entry(
+            AuditAction.NOT_DELIVERED,
+            administration=delivery.administration,
+            actor=None,
+            role="worker",
+            object=delivery.envelope,
+            case=message.case if message else None,
+            outcome=outcome,
+        )
+        try:
+            await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
+        except ConflictError:
+            log.info("delivery moved while its outcome was recorded", delivery=delivery.id)
+
+    async def _take_back_lapsed(self) -> None:
+        now = self._clock.now()
+        for delivery in await self._store.lapsed_leases(now=now, limit=BATCH):
+            back = dataclasses.replace(_moved(delivery, DeliveryEvent.LEASE_LOST, now), due_at=now)
+            try:
+                await self._store.commit(Work(changes=(Update(back),)))
+            except ConflictError:
+                continue  # its worker was only slow
+
+
+def receipt_delivery(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
+    """The delivery after `event`; used by opening, where READ ends its way."""
+    return _moved(delivery, event, now)
+
+
+def status_of(delivery: Delivery, receipts: list[Receipt]) -> str:
+    """What the sender is told: derived from the state and the receipts, so that it only moves forward."""
+    kinds = {receipt.kind for receipt in receipts if receipt.envelope == delivery.envelope}
+    if ReceiptKind.OPENED in kinds or delivery.state is DeliveryState.OPENED:
+        return "opened"
+    if ReceiptKind.DELIVERED in kinds or delivery.state is DeliveryState.DELIVERED:
+        return "delivered"
+    return str(delivery.state)
+
+
+def new_delivery_id() -> DeliveryId:
+    return DeliveryId(str(uuid.uuid4()))
+
+
+def _moved(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
+    return dataclasses.replace(
+        delivery,
+        state=step(DELIVERY, delivery.state, event),
+        lease_until=None,
+        lease_owner="",
+        changed_at=now,
+        version=delivery.version + 1,
+    )
+
+
+def _holds(consent: Consent, now: Instant) -> bool:
+    return consent.state is ConsentState.GIVEN and consent.valid_from <= now < consent.valid_to
+
+
+def _consent_fact(consent: Consent) -> Fact:
+    return fact(consent, valid_until=consent.valid_to)
+
+
+def _notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
+    return Notice(
+        administration=envelope.administration,
+        id=str(uuid.uuid4()),
+        inbox=envelope.inbox,
+        kind=kind,
+        case=envelope.case,
+        created_at=now,
+    )
+
+
+def _back_off(attempts: int) -> int:
+    """Doubling from five seconds to a quarter of an hour, with jitter so that retries do not march in step."""
+    return int(min(FIRST_RETRY * 2 ** min(attempts, 16), LONGEST_RETRY) * random.uniform(0.5, 1.0))  # noqa: S311

@@ -1,0 +1,180 @@
+"""Drafts: what a case worker is writing, sealed under the inbox's worksheet key, so that no session end loses a word.
+
+A draft is never validated when it is saved: half a form is what a draft is. It belongs to the inbox, so a colleague
+can go on with it; every save needs the version that was read, so nobody overwrites another's words unseen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.audit import AuditAction, Auditor
+from gateway.cases import Cases
+from gateway.decide import AccessAction
+from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
+from gateway.forms import FormCatalogue
+from gateway.model.base import CaseId, DraftId, InboxId
+from gateway.model.path import Draft
+from gateway.ports import Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
+from gateway.rights import Rights, Standing
+from gateway.sessions import Signed
+
+MAX_DRAFT_BYTES = 1024 * 1024
+_COLUMN = "sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDraft:
+    """A draft and its values."""
+
+    draft: Draft
+    values: Mapping[str, object]
+
+
+class Drafts:
+    """Save, read and throw away drafts."""
+
+    def __init__(
+        self,
+        store: Store,
+        rights: Rights,
+        cases: Cases,
+        forms: FormCatalogue,
+        worksheets: Worksheets,
+        auditor: Auditor,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._rights = rights
+        self._cases = cases
+        self._forms = forms
+        self._worksheets = worksheets
+        self._auditor = auditor
+        self._clock = clock
+
+    async def create(
+        self,
+        signed: Signed,
+        inbox: InboxId,
+        case: CaseId,
+        form_type: str,
+        form_version: int,
+        values: Mapping[str, object],
+    ) -> Draft:
+        """Begin a draft.
+
+        Raises:
+            UnknownFormError: no such form or version.
+            NotFoundError: the inbox or the case is not yours.
+            InvalidRequestError: the values take more than 1 MiB.
+        """
+        form = self._forms.get(form_type, form_version)
+        standing = await self._rights.act(signed, inbox, AccessAction.WRITE_DRAFT)
+        await self._cases.find(inbox, case)
+        now = self._clock.now()
+        draft = Draft(
+            administration=standing.inbox.administration,
+            id=DraftId(str(uuid.uuid4())),
+            inbox=inbox,
+            epoch=await self._worksheets.epoch(inbox),
+            user=signed.user.id,
+            case=case,
+            form_type=form.id,
+            form_version=form.version,
+            created_at=now,
+            changed_at=now,
+            sealed=b"",
+        )
+        draft = await self._seal(signed, draft, values)
+        await self._store.commit(Work(expects=standing.facts, changes=(Insert(draft),)))
+        return draft
+
+    async def save(self, signed: Signed, draft: DraftId, version: int, values: Mapping[str, object]) -> Draft:
+        """Replace the values of a draft that was read at `version`.
+
+        Raises:
+            ConflictError: somebody saved in between; read again. Your values are still with you.
+        """
+        current, standing = await self._find(signed, draft)
+        if current.version != version:
+            raise ConflictError(
+                "the draft was saved by somebody else",
+                swedish="Någon annan har sparat utkastet efter att du öppnade det.",
+                next_step="Läs in utkastet igen och för över dina ändringar.",
+            )
+        following = dataclasses.replace(current, version=version + 1, changed_at=self._clock.now())
+        following = await self._seal(signed, following, values)
+        await self._store.commit(Work(expects=standing.facts, changes=(Update(following),)))
+        return following
+
+    async def open(self, signed: Signed, draft: DraftId) -> OpenDraft:
+        """Read a draft. The reading is logged durably before the values leave."""
+        current, standing = await self._find(signed, draft)
+        entry = await self._auditor.entry(
+            AuditAction.DRAFT_OPENED,
+            administration=current.administration,
+            actor=signed.user,
+            role=standing.role,
+            object=current.id,
+            case=current.case,
+            outcome="done",
+        )
+        await self._store.commit(Work(expects=standing.facts, entries=(entry,)))
+        return OpenDraft(current, await self.values(signed, current))
+
+    async def values(self, signed: Signed, draft: Draft) -> Mapping[str, object]:
+        """The values of a draft whose use is logged by the caller in its own act (sending it)."""
+        plaintext = await self._worksheets.open(
+            draft.inbox,
+            draft.epoch,
+            signed.user.id,
+            item=draft.id,
+            version=draft.version,
+            column=_COLUMN,
+            sealed=draft.sealed,
+        )
+        values: Mapping[str, object] = json.loads(plaintext)
+        return values
+
+    async def list(self, signed: Signed, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[Draft]:
+        await self._rights.act(signed, inbox, AccessAction.WRITE_DRAFT)
+        return await self._store.drafts_of(inbox, after=after, limit=limit)
+
+    async def discard(self, signed: Signed, draft: DraftId) -> None:
+        """Throw a draft away. Its attachments are swept by the worker."""
+        current, standing = await self._find(signed, draft)
+        await self._store.commit(Work(expects=standing.facts, changes=(Delete(Draft, (current.id,)),)))
+
+    async def find(self, signed: Signed, draft: DraftId) -> Draft:
+        """The draft, when it stands in an inbox of yours."""
+        return (await self._find(signed, draft))[0]
+
+    async def _find(self, signed: Signed, draft: DraftId) -> tuple[Draft, Standing]:
+        current = await self._store.get(Draft, draft)
+        if current is None:
+            raise NotFoundError("no such draft", swedish="Utkastet finns inte, eller är inte ert.")
+        standing = await self._rights.act(signed, current.inbox, AccessAction.WRITE_DRAFT)
+        return current, standing
+
+    async def _seal(self, signed: Signed, draft: Draft, values: Mapping[str, object]) -> Draft:
+        plaintext = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        if len(plaintext) > MAX_DRAFT_BYTES:
+            raise InvalidRequestError(
+                "the draft is larger than 1 MiB",
+                swedish="Texten är för stor för en blankett (högst 1 MiB).",
+                next_step="Korta texten, eller bifoga den som fil. Den senast sparade versionen är kvar.",
+            )
+        sealed = await self._worksheets.seal(
+            draft.inbox,
+            draft.epoch,
+            signed.user.id,
+            item=draft.id,
+            version=draft.version,
+            column=_COLUMN,
+            plaintext=plaintext,
+        )
+        return dataclasses.replace(draft, sealed=sealed)
