@@ -112,9 +112,7 @@ class Cases:
                 receipts.extend(r for r in await self._store.receipts_of(message.id) if r.envelope in visible)
         answers = [a for a in await self._store.answers_of(case) if inbox in (a.proposer, a.confirmer)]
         parties = await self._store.parties_of(case)
-        return CaseView(
-            found, tuple(parties), tuple(messages), tuple(deliveries), tuple(receipts), tuple(answers)
-        )
+        return CaseView(found, tuple(parties), tuple(messages), tuple(deliveries), tuple(receipts), tuple(answers))
 
     async def find(self, inbox: InboxId, case: CaseId) -> Case:
         """The case, when `inbox` takes part in it. Absent and not yours are one answer."""
@@ -143,5 +141,3 @@ def _reference(standing: Standing, now: Instant) -> str:
     prefix = standing.inbox.administration[:2].upper()
     year = datetime.fromtimestamp(now / 1_000_000, UTC).year % 100
     return f"{prefix}-{year:02d}-{secrets.randbelow(REFERENCE_SPACE):05d}"
-
-

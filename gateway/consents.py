@@ -138,9 +138,7 @@ class Consents:
                 detail={"cancelled": cancelled},
             )
             try:
-                await self._store.commit(
-                    Work(expects=standing.facts, changes=tuple(changes), entries=(entry,))
-                )
+                await self._store.commit(Work(expects=standing.facts, changes=tuple(changes), entries=(entry,)))
             except ConflictError:
                 continue  # a worker moved one of the deliveries: look again
             return withdrawn

@@ -116,9 +116,7 @@ class Opening:
         sealer = message_administration(message)
         return file, self._attachments.open(file, sealer, self._guarded(signed, standing, self._blobs.read(blob)))
 
-    async def _guarded(
-        self, signed: Signed, standing: Standing, chunks: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
+    async def _guarded(self, signed: Signed, standing: Standing, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         since = 0
         async for chunk in chunks:
             since += len(chunk)
