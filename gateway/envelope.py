@@ -318,7 +318,7 @@ def _read_text(octets: bytes) -> str:
 def _endorsements(octets: bytes | None) -> tuple[Endorsement, ...]:
     if octets is None:
         return ()
-    found = []
+    found: list[Endorsement] = []
     at = 0
     while at < len(octets):
         if len(found) == MAX_ENDORSEMENTS or len(octets) - at < 2:

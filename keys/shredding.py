@@ -1,0 +1,200 @@
+"""Shred keys: 32 random octets that lock one wrap, kept in a store of their own; deleting one is gallring.
+
+Why this exists: a message store lives on in backups, write-ahead logs and replicas; a key that was never in it cannot
+be restored from it. So wraps are locked by keys that live in `keys.db`: its journal is deleted after each commit, every
+commit is synced (EXTRA), freed pages are overwritten, and it is never attached to the message store.
+
+Rules: a batch of 256 is durable here, and its row stands OPEN in the message store, before the first key is handed
+out; so accept stays one transaction there. A crash loses at most unused keys. The sweeper closes a batch in the
+message store first (an accept that still holds keys of it then fails its Fact) and only then deletes what nothing names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from gateway.errors import SetupError, StoreUnavailableError
+from gateway.model.base import GATEWAY, Instant, ShredBatchId, ShredKeyId
+from gateway.model.keys import ShredBatch, ShredBatchState
+from gateway.ports import Clock, Insert, ShredKey, Store, Update, Work
+from keys import suites
+
+P = ParamSpec("P")
+T = TypeVar("T")
+BATCH: Final = 256
+CACHE: Final = 4096
+_SCHEMA_VERSION: Final = 1
+
+
+class ShredKeyStore:
+    """The ShredKeys port over one SQLite file (or memory, for tests: path None)."""
+
+    def __init__(self, path: Path | None, store: Store, clock: Clock) -> None:
+        self._path = path
+        self._store = store
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shred-keys")
+        self._connection: sqlite3.Connection | None = None
+        self._pool: list[ShredKey] = []
+        self._batches: dict[ShredBatchId, ShredBatch] = {}
+        self._cache: OrderedDict[ShredKeyId, bytes] = OrderedDict()
+        self._refill = asyncio.Lock()
+
+    async def start(self, *, create: bool) -> None:
+        """Open the key store.
+
+        Raises:
+            SetupError: it is missing although the message store exists, or was made by a newer version.
+        """
+        await self._run(self._open, create)
+
+    def _open(self, create: bool) -> None:
+        if self._path is not None and not create and not self._path.exists():
+            raise SetupError(
+                f"{self._path} is missing",
+                swedish=f"Nyckellagret {self._path} saknas. Utan det kan inget sparat meddelande öppnas.",
+                next_step="Lägg tillbaka filen från säkerhetskopian innan gatewayen startas.",
+            )
+        connection = sqlite3.connect(
+            self._path or ":memory:", isolation_level=None, check_same_thread=False, timeout=5.0
+        )
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA secure_delete=ON")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > _SCHEMA_VERSION:
+            connection.close()
+            raise SetupError(
+                "the key store is newer than this program",
+                swedish="Nyckellagret är skrivet av en nyare version.",
+                next_step="Starta den version som skrev det. Inget har ändrats.",
+            )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS shred_key (id TEXT PRIMARY KEY, batch TEXT NOT NULL, key BLOB NOT NULL)"
+            " WITHOUT ROWID"
+        )
+        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        if self._path is not None:
+            self._path.chmod(0o600)
+        self._connection = connection
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._run(self._connection.close)
+            self._connection = None
+        self._thread.shutdown()
+
+    async def take(self, count: int) -> list[ShredKey]:
+        """Fresh keys, durable before they are returned."""
+        while len(self._pool) < count:
+            async with self._refill:
+                if len(self._pool) < count:
+                    await self._new_batch()
+        taken, self._pool = self._pool[:count], self._pool[count:]
+        for key in taken:
+            self._remember(key.id, key.key)
+        return taken
+
+    async def _new_batch(self) -> None:
+        now = self._clock.now()
+        batch = ShredBatchId(secrets.token_hex(8))
+        fresh = [ShredKey(ShredKeyId(f"{batch}.{number}"), batch, secrets.token_bytes(32)) for number in range(BATCH)]
+        await self._run(self._insert, fresh)
+        row = ShredBatch(administration=GATEWAY, id=batch, state=ShredBatchState.OPEN, created_at=now)
+        await self._store.commit(Work(changes=(Insert(row),)))
+        self._batches[batch] = row
+        self._pool.extend(fresh)
+
+    def _insert(self, fresh: Sequence[ShredKey]) -> None:
+        connection = self._db()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(
+                "INSERT INTO shred_key (id, batch, key) VALUES (?, ?, ?)",
+                [(key.id, key.batch, key.key) for key in fresh],
+            )
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            connection.rollback()
+            raise
+
+    async def batch(self, batch: ShredBatchId) -> ShredBatch:
+        row = self._batches.get(batch) or await self._store.get(ShredBatch, batch)
+        if row is None:
+            raise suites.broken("shred key batch")
+        return row
+
+    async def get(self, key: ShredKeyId) -> bytes:
+        known = self._cache.get(key)
+        if known is not None:
+            self._cache.move_to_end(key)
+            return known
+        found: bytes | None = await self._run(self._select, key)
+        if found is None:
+            raise suites.broken("shred key")
+        self._remember(key, found)
+        return found
+
+    def _select(self, key: ShredKeyId) -> bytes | None:
+        row = self._db().execute("SELECT key FROM shred_key WHERE id = ?", (key,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def _remember(self, key: ShredKeyId, octets: bytes) -> None:
+        self._cache[key] = octets
+        if len(self._cache) > CACHE:
+            self._cache.popitem(last=False)
+
+    async def destroy(self, ids: Sequence[ShredKeyId]) -> None:
+        for key in ids:
+            self._cache.pop(key, None)
+        await self._run(self._delete, list(ids))
+
+    def _delete(self, ids: Sequence[ShredKeyId]) -> None:
+        connection = self._db()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("DELETE FROM shred_key WHERE id = ?", [(key,) for key in ids])
+        connection.execute("COMMIT")
+
+    async def sweep(self, *, older_than: Instant) -> int:
+        """Close old batches and delete those of their keys that nothing names; returns how many were deleted."""
+        deleted = 0
+        for batch in await self._store.open_batches():
+            current = {key.batch for key in self._pool}
+            if batch.created_at >= older_than or batch.id in current:
+                continue
+            closed = dataclasses.replace(batch, state=ShredBatchState.CLOSED, version=batch.version + 1)
+            await self._store.commit(Work(changes=(Update(closed),)))
+            self._batches.pop(batch.id, None)
+            used = await self._store.shred_keys_in_use(batch.id)
+            listed: list[ShredKeyId] = await self._run(self._of_batch, batch.id)
+            unused = [key for key in listed if key not in used]
+            await self.destroy(unused)
+            deleted += len(unused)
+        return deleted
+
+    def _of_batch(self, batch: ShredBatchId) -> list[ShredKeyId]:
+        rows = self._db().execute("SELECT id FROM shred_key WHERE batch = ?", (batch,)).fetchall()
+        return [ShredKeyId(row[0]) for row in rows]
+
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise SetupError("the key store is not open", swedish="Nyckellagret är inte öppet.")
+        return self._connection
+
+    async def _run(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        except sqlite3.Error as trouble:
+            raise StoreUnavailableError(
+                "the key store cannot be written or read",
+                swedish="Nyckellagret går inte att använda just nu.",
+                next_step="Försök igen om en stund. Inget har skickats, utkastet är kvar.",
+            ) from trouble
