@@ -333,6 +333,9 @@ class Sealer(Protocol):
     async def receipt(self, envelope: path.Envelope, kind: path.ReceiptKind, *, at: Instant) -> path.Receipt:
         """A receipt signed by the recipient's administration over the envelope's transcript."""
 
+    async def check_receipt(self, receipt: path.Receipt) -> None:
+        """Raises EnvelopeError unless the receipt is the one its signer made."""
+
 
 class Opener(Protocol):
     async def verify(self, envelope: path.Envelope, message: path.Message) -> None:
@@ -401,6 +404,9 @@ class Vault(Protocol):
     async def note_key(self, origin: str) -> str:
         """The verifier key (vkey) of L for `origin`."""
 
+    def check_note(self, note: str, vkey: str) -> bool:
+        """Whether `note` bears a signature that holds under `vkey`."""
+
     def hash_password(self, password: str) -> bytes:
         """Argon2id (19 MiB, t=2, p=1) as a PHC string. Blocks about 50 ms: call in a thread."""
 
@@ -418,7 +424,12 @@ class Ceremony:
 class KeyMaker(Protocol):
     """Acts that make keys. Each returns rows; the caller commits them with the act's other rows in one Work."""
 
-    async def administration(self, administration: AdministrationId, *, at: Instant) -> Ceremony: ...
+    async def administration(self, administration: AdministrationId, *, at: Instant) -> Ceremony:
+        """K1 keys of a new administration; commit them before the next act."""
+
+    async def signing(self, administration: AdministrationId, *, by: str, at: Instant) -> Ceremony:
+        """The signing record of an administration whose K1 keys are committed."""
+
     async def member(self, user: identity.User, *, by: str, at: Instant) -> Ceremony: ...
     async def inbox(self, inbox: directory.Inbox, members: Sequence[UserId], *, by: str, at: Instant) -> Ceremony:
         """Epoch 1, wrapped to the first members (their member keys must be committed)."""

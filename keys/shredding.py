@@ -6,7 +6,7 @@ commit is synced (EXTRA), freed pages are overwritten, and it is never attached 
 
 Rules: a batch of 256 is durable here, and its row stands OPEN in the message store, before the first key is handed
 out; so accept stays one transaction there. A crash loses at most unused keys. The sweeper closes a batch in the
-message store first (an accept that still holds keys of it then fails its Fact) and only then deletes what nothing names.
+message store first (an accept that still holds keys of it then fails its Fact) and only then deletes unnamed keys.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""Alarms about rows that were changed past the gateway: one log entry each, and never a flood.
+
+Why this exists: a row that decides and does not verify is refused wherever it is read, by whoever happens to read it.
+The reader's answer stays the ordinary one; that somebody wrote to the database must reach the log all the same.
+
+Rule: the same row raises at most one entry a minute in one process, so that a stranger who keeps asking cannot fill the
+log (security-decisions H2).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from gateway.audit import AuditAction, Auditor
+from gateway.errors import IntegrityError
+from gateway.integrity import Integrity
+from gateway.model.base import GATEWAY, MINUTE, DecidingRow, Instant
+from gateway.model.identity import User
+from gateway.ports import Clock, Store, Work
+
+D = TypeVar("D", bound=DecidingRow)
+
+_MOST_REMEMBERED = 4096
+
+
+class Alarms:
+    """Checks deciding rows and writes the alarm of those that fail."""
+
+    def __init__(self, store: Store, integrity: Integrity, auditor: Auditor, clock: Clock) -> None:
+        self._store = store
+        self._integrity = integrity
+        self._auditor = auditor
+        self._clock = clock
+        self._raised: dict[tuple[str, tuple[str | int, ...]], Instant] = {}
+
+    async def checked(self, row: D, *, actor: User | None = None) -> D:
+        """`row` itself when its MAC holds.
+
+        Raises:
+            IntegrityError: it does not, and the alarm is in the log. Refuse; never repair in silence.
+        """
+        try:
+            return await self._integrity.check(row)
+        except IntegrityError:
+            await self.altered(row, actor=actor)
+            raise
+
+    async def altered(self, row: DecidingRow, *, actor: User | None = None) -> None:
+        """Log that `row` does not verify. The entry names table and key, never what the fields say."""
+        now = self._clock.now()
+        if now - self._raised.get((row.TABLE, row.key), Instant(-MINUTE)) < MINUTE:
+            return
+        if len(self._raised) >= _MOST_REMEMBERED:
+            self._raised = {seen: at for seen, at in self._raised.items() if now - at < MINUTE}
+        self._raised[row.TABLE, row.key] = now
+        entry = await self._auditor.entry(
+            AuditAction.ALARM,
+            # The row's own field may name an administration that does not exist, so the row's owner is not trusted.
+            administration=actor.administration if actor else GATEWAY,
+            actor=actor,
+            role="+".join(actor.roles) if actor else "",
+            object="/".join(str(part) for part in row.key),
+            case=None,
+            outcome="integrity-failure",
+            detail={"table": row.TABLE},
+        )
+        await self._store.commit(Work(entries=(entry,)))
