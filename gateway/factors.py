@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 import secrets
 import unicodedata
 from collections.abc import Sequence
@@ -113,7 +114,7 @@ def check_new_password(password: str, login: str) -> None:
 
 def _runs(text: str) -> bool:
     """Whether most of `text` counts up or down: abcdef…, 987654…"""
-    steps = [ord(after) - ord(before) for before, after in zip(text, text[1:], strict=False)]
+    steps = [ord(after) - ord(before) for before, after in itertools.pairwise(text)]
     return sum(step in (-1, 0, 1) for step in steps) * 2 > len(steps)
 
 

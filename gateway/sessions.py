@@ -172,18 +172,14 @@ class Sessions:
 
     def _runs(self, session: Session, now: Instant) -> bool:
         return (
-            session.state is SessionState.ACTIVE
-            and now < session.ends_at
-            and now < session.seen_at + self._rules.idle
+            session.state is SessionState.ACTIVE and now < session.ends_at and now < session.seen_at + self._rules.idle
         )
 
     async def _touched(self, session: Session, now: Instant) -> Session:
         """Note the use, at most once a minute, so that reading does not write each time."""
         if now - session.seen_at < TOUCH_EVERY:
             return session
-        touched = await self._integrity.sign(
-            dataclasses.replace(session, seen_at=now, version=session.version + 1)
-        )
+        touched = await self._integrity.sign(dataclasses.replace(session, seen_at=now, version=session.version + 1))
         try:
             await self._store.commit(Work(changes=(Update(touched),)))
         except ConflictError:
@@ -250,9 +246,7 @@ class Sessions:
         change: Change = Insert(window) if window.version == 1 else Update(window)
         entry = await self._entry(AuditAction.STEP_UP, signed, inbox, outcome="permit")
         try:
-            await self._store.commit(
-                Work(expects=_facts(signed), changes=(Update(burned), change), entries=(entry,))
-            )
+            await self._store.commit(Work(expects=_facts(signed), changes=(Update(burned), change), entries=(entry,)))
         except ConflictError:
             raise _wrong_code() from None  # the same code was used in this moment; it opens one thing
         await self._attempts.clear(subject, (FactorKind.TOTP,))
