@@ -277,4 +277,4 @@ def message_administration(message: Message):  # type: ignore[no-untyped-def]
     return message.administration
 
 
-__all__ = ["Opening", "OpenedMessage", "fact"]
+__all__ = ["OpenedMessage", "Opening", "fact"]
