@@ -60,6 +60,8 @@ class AuditAction(StrEnum):
     ANSWER_DISAGREED = "answer_disagreed"
     KEY_RECORDED = "key_recorded"
     USER_CREATED = "user_created"
+    USER_DISABLED = "user_disabled"
+    USER_UNLOCKED = "user_unlocked"
     FACTOR_REPLACED = "factor_replaced"
     MEMBER_PROPOSED = "member_proposed"
     MEMBER_ADMITTED = "member_admitted"

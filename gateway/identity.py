@@ -282,7 +282,7 @@ class SignIn:
         if tally:
             entries.append(
                 await self._auditor.entry(
-                    AuditAction.SIGN_IN_REFUSED,
+                    AuditAction.SIGN_IN_FAILED,
                     administration=GATEWAY,
                     actor=None,
                     role="",

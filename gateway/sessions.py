@@ -192,7 +192,7 @@ class Sessions:
             if not changes:
                 return 0
             entry = await self._auditor.entry(
-                AuditAction.SIGNED_OUT,
+                AuditAction.SESSION_ENDED,
                 administration=user.administration,
                 actor=actor,
                 role="+".join(actor.roles),
@@ -240,11 +240,12 @@ class Sessions:
         factor = await self._usable_totp(signed, now)
         burned = await self._factors.burned(factor, code, at=now) if factor else None
         if burned is None:
-            await self._log_step_up(signed, inbox, outcome="deny")
+            refused = await self._entry(AuditAction.STEP_UP_FAILED, signed, inbox, outcome="deny")
+            await self._store.commit(Work(entries=(refused,)))
             raise _wrong_code()
         window = await self._renewed(signed, inbox, now)
         change: Change = Insert(window) if window.version == 1 else Update(window)
-        entry = await self._entry(AuditAction.STEP_UP, signed, inbox, outcome="permit")
+        entry = await self._entry(AuditAction.STEPPED_UP, signed, inbox, outcome="permit")
         try:
             await self._store.commit(Work(expects=_facts(signed), changes=(Update(burned), change), entries=(entry,)))
         except ConflictError:
@@ -340,10 +341,6 @@ class Sessions:
             await self._store.commit(Work(changes=(Update(await self._integrity.sign(past)),), entries=(entry,)))
         except ConflictError:
             return  # the other request raised it
-
-    async def _log_step_up(self, signed: Signed, inbox: Inbox, *, outcome: str) -> None:
-        entry = await self._entry(AuditAction.STEP_UP, signed, inbox, outcome=outcome)
-        await self._store.commit(Work(entries=(entry,)))
 
     async def _entry(self, action: AuditAction, signed: Signed, inbox: Inbox, *, outcome: str) -> LogEntry:
         return await self._auditor.entry(
