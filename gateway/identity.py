@@ -1,370 +1,315 @@
-"""Sign-in: two factors always, one answer for every failure, and a code that is burned before anything else is told.
+"""Sign-in: password and TOTP, with the same work and the same answer for everybody.
 
-Why this exists: a stolen password must not be enough, a code must not work twice, and nobody may learn from the
-answer whether an account exists. So unknown and known logins cost the same work, the TOTP step is raised by
-compare-and-set before the password's result is known to the caller, and failures slow down by account and method.
+Why this exists: a stranger learns from a sign-in page who works where, if known and unknown names differ in text, in
+time or in delays. So an unknown login runs through the same checks on decoy rows: two MACs, one opened seed, one
+Argon2id, one counter.
 
-Sources: RFC 6238 §5.2 (a code is accepted once), RFC 9106 (Argon2id), NIST SP 800-63B §5.2.2 (100 consecutive failures).
+Rules:
+- The attempt is counted first (`gateway.factors`); the TOTP step is burned before the password's result is told.
+- Argon2id takes 19 MiB: two run at a time, 32 wait, the next is told to come back (security-decisions §3).
+- What fails before sign-in is tallied, one log entry a minute, never what was typed (security-decisions H2).
+- A row that does not verify is the same refusal outward, and an alarm in the log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import hashlib
-import secrets
-import uuid
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, NoReturn, ParamSpec, TypeVar
+from typing import Final
 
-import pyotp
-
+from gateway.alarms import Alarms
 from gateway.audit import AuditAction, Auditor
-from gateway.errors import ConflictError, IntegrityError, InvalidRequestError, SignInError, TooManyAttemptsError
+from gateway.errors import (
+    ConflictError,
+    DecisionStaleError,
+    IntegrityError,
+    SignInError,
+    TooManyAttemptsError,
+)
+from gateway.factors import FREE_FAILURES, Attempts, Factors, new_seed, normal_password, too_many
 from gateway.integrity import Integrity
-from gateway.model.base import DAY, GATEWAY, HOUR, MINUTE, Instant, SessionId, UserId
-from gateway.model.identity import AttemptCounter, Factor, FactorKind, Session, User, UserState
+from gateway.model.base import GATEWAY, MINUTE, SECOND, Instant, UserId, fact
+from gateway.model.identity import Factor, FactorKind, Session, User, UserState
 from gateway.model.log import LogEntry
-from gateway.ports import Change, Clock, Insert, Store, Update, Vault, Work
+from gateway.ports import Clock, Insert, Store, Update, Vault, Work
+from gateway.sessions import Sessions
 
-P = ParamSpec("P")
-T = TypeVar("T")
-MIN_PASSWORD: Final = 15
-MAX_PASSWORD: Final = 256
-FREE_FAILURES: Final = 5
-HARD_STOP: Final = 100
-LONGEST_DELAY: Final = HOUR
-HASHERS: Final = 2
-WAITING: Final = 32
-SESSION_LIFE: Final = 8 * HOUR
-REPLACED_FACTOR_WAITS: Final = DAY
+METHODS: Final = (FactorKind.PASSWORD, FactorKind.TOTP)
+METHOD: Final = "+".join(METHODS)
+MAX_LOGIN: Final = 128  # characters looked at
+ARGON2_AT_A_TIME: Final = 2
+ARGON2_WAITING: Final = 32
+QUEUE_FULL_WAIT: Final = 2 * SECOND
+TALLY_EVERY: Final = MINUTE
+_MOST_SOURCES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """The bearer token, told once, and the session behind it."""
+    """The bearer token, shown once and kept nowhere, and its session."""
 
     token: str
     session: Session
-    user: User
 
 
 @dataclass(frozen=True, slots=True)
-class NewUser:
-    """Rows of a new user, and the TOTP secret (base32) to show once."""
+class _Candidate:
+    """Whom the login may mean: a user's rows, or the decoy's; `real` only ever turns an answer into a refusal."""
 
+    subject: str
     user: User
-    changes: tuple[Change, ...]
-    totp_secret: str
+    password: Factor
+    totp: Factor
+    real: bool
 
 
-class Passwords:
-    """Argon2id in threads: two at a time, a bounded queue, so that sign-ins cannot eat the machine."""
+def normal_login(login: str) -> str:
+    """Logins are compared without case and in one Unicode spelling."""
+    return unicodedata.normalize("NFC", login[: MAX_LOGIN + 1]).strip().casefold()
 
-    def __init__(self, vault: Vault) -> None:
+
+class PasswordLane:
+    """Argon2id in threads: two at a time, a bounded queue, and a clear answer beyond it."""
+
+    def __init__(self, vault: Vault, *, at_a_time: int = ARGON2_AT_A_TIME, waiting: int = ARGON2_WAITING) -> None:
         self._vault = vault
-        self._slots = asyncio.Semaphore(HASHERS)
-        self._waiting = 0
-        self._nobody: bytes | None = None
+        self._slots = asyncio.Semaphore(at_a_time)
+        self._room = at_a_time + waiting
+
+    @contextlib.asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """One place in the queue, given back however the work ends.
+
+        Raises:
+            TooManyAttemptsError: the queue is full; nothing was counted or hashed.
+        """
+        if self._room == 0:
+            raise too_many(QUEUE_FULL_WAIT)
+        self._room -= 1
+        try:
+            yield
+        finally:
+            self._room += 1
+
+    async def check(self, password: str, phc: bytes) -> bool:
+        """Whether `password` is the one behind `phc`; be in a `room` first."""
+        async with self._slots:
+            return await asyncio.to_thread(self._vault.check_password, normal_password(password), phc)
 
     async def hash(self, password: str) -> bytes:
-        return await self._run(self._vault.hash_password, password)
-
-    async def check(self, password: str, phc: bytes | None) -> bool:
-        """Whether the password fits; the same work is done when there is no hash to compare with."""
-        if phc is None:
-            if self._nobody is None:
-                self._nobody = await self.hash(secrets.token_urlsafe(16))
-            await self._run(self._vault.check_password, password, self._nobody)
-            return False
-        return await self._run(self._vault.check_password, password, phc)
-
-    async def _run(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
-        if self._waiting >= WAITING:
-            raise TooManyAttemptsError(
-                "too many sign-ins wait",
-                retry_after_s=5,
-                swedish="Många loggar in just nu.",
-                next_step="Vänta några sekunder och försök igen.",
-            )
-        self._waiting += 1
-        try:
-            async with self._slots:
-                return await asyncio.to_thread(function, *arguments)
-        finally:
-            self._waiting -= 1
-
-
-class Totp:
-    """TOTP secrets (160 bit, SHA-1, 6 digits, 30 s: what authenticator apps take) and the burning of codes."""
-
-    def __init__(self, store: Store, vault: Vault, integrity: Integrity, clock: Clock, *, window: int = 0) -> None:
-        self._store = store
-        self._vault = vault
-        self._integrity = integrity
-        self._clock = clock
-        self._window = window
-
-    async def burned(self, factor: Factor, code: str) -> Factor | None:
-        """The factor with the code's step burned, to be committed as Update; None when the code is not good."""
-        step = await self._step(factor, code)
-        if step is None or step <= factor.last_step:
-            return None
-        return await self._integrity.sign(dataclasses.replace(factor, last_step=step, version=factor.version + 1))
-
-    async def burn(self, factor: Factor, code: str) -> bool:
-        """Burn the code in a transaction of its own; True for exactly one of any number of parallel uses."""
-        burned = await self.burned(factor, code)
-        if burned is None:
-            return False
-        try:
-            await self._store.commit(Work(changes=(Update(burned),)))
-        except ConflictError:
-            return False
-        return True
-
-    async def _step(self, factor: Factor, code: str) -> int | None:
-        if not (len(code) == 6 and code.isascii() and code.isdigit()):
-            return None
-        secret = await self._vault.open_field(factor.administration, secret_context(factor.user), factor.secret)
-        now = datetime.fromtimestamp(self._clock.now() / 1_000_000, UTC)
-        try:
-            return int(pyotp.TOTP(secret.decode()).verify_and_get_timecode(code, now, valid_window=self._window))
-        except ValueError:
-            return None
+        """The PHC string of a new password."""
+        async with self._slots:
+            return await asyncio.to_thread(self._vault.hash_password, normal_password(password))
 
 
 class SignIn:
-    """Password and TOTP."""
+    """Turns a login, a password and a code into a session."""
 
     def __init__(
         self,
         store: Store,
         vault: Vault,
         integrity: Integrity,
-        passwords: Passwords,
-        totp: Totp,
+        factors: Factors,
+        sessions: Sessions,
+        lane: PasswordLane,
         auditor: Auditor,
         clock: Clock,
     ) -> None:
         self._store = store
         self._vault = vault
         self._integrity = integrity
-        self._passwords = passwords
-        self._totp = totp
+        self._factors = factors
+        self._sessions = sessions
+        self._lane = lane
         self._auditor = auditor
         self._clock = clock
+        self._alarms = Alarms(store, integrity, auditor, clock)
+        self._attempts = Attempts(store, clock)
+        self._decoy: _Candidate | None = None
+        self._tally: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+        self._locked: dict[UserId, User] = {}
+        self._tallied_at: Instant | None = None
 
-    async def sign_in(self, login: str, password: str, code: str) -> SignedIn:
-        """Both factors, or nothing.
+    async def sign_in(self, login: str, password: str, code: str, *, source: str = "") -> SignedIn:
+        """Sign in with both factors at once.
+
+        Args:
+            source: the caller's address block (/32 or /64), for the tally of refusals only.
 
         Raises:
-            SignInError: something was wrong; never says what.
-            TooManyAttemptsError: this account (or this unknown login) must wait.
+            SignInError: anything was wrong; one answer, the same work, for unknown and known.
+            TooManyAttemptsError: a delay runs for this login, or too many passwords are being checked; wait.
         """
-        user = await self._store.user_by_login(login)
-        subject = user.id if user else (await self._vault.fingerprint(GATEWAY, "login", login.encode())).hex()
-        counter = await self._counter(subject)
         try:
-            if user is not None:
-                await self._integrity.check(user)
-            password_factor = await self._factor(user, FactorKind.PASSWORD)
-            totp_factor = await self._factor(user, FactorKind.TOTP)
+            async with self._lane.room():  # before counting: a full house is nobody's failure
+                who = await self._candidate(normal_login(login))
+                counters = await self._attempts.count(who.subject, who.user.administration, METHODS)
+                return await self._judged(who, password, code, failures=max(row.failures for row in counters))
+        except SignInError:
+            await self._refused("wrong", source)
+            raise
+        except TooManyAttemptsError:
+            await self._refused("delayed", source)
+            raise
+
+    # --- the checks --------------------------------------------------------------------------------------------------
+
+    async def _candidate(self, login: str) -> _Candidate:
+        decoy = await self._the_decoy()
+        unknown = (await self._vault.fingerprint(GATEWAY, "unknown-login", login.encode())).hex()
+        user = await self._store.user_by_login(login) if len(login) <= MAX_LOGIN else None
+        owner = user.id if user else decoy.user.id
+        rows = {row.kind: row for row in await self._store.get_many(Factor, [(owner, kind) for kind in METHODS])}
+        if user is None or len(rows) != len(METHODS):
+            # An account without both factors is as good as none here; its own counter still counts it.
+            return dataclasses.replace(decoy, subject=str(user.id) if user else unknown)
+        return _Candidate(str(user.id), user, rows[FactorKind.PASSWORD], rows[FactorKind.TOTP], real=True)
+
+    async def _judged(self, who: _Candidate, password: str, code: str, *, failures: int) -> SignedIn:
+        now = self._clock.now()
+        sound = await self._sound(who)
+        if sound and who.real and failures >= FREE_FAILURES:
+            self._locked[who.user.id] = who.user  # told with the tally: an entry here would tell known from unknown
+        right = await self._lane.check(password, who.password.secret)
+        burned = await self._burned(who, code, now) if sound else None
+        usable = (
+            who.real
+            and who.user.state is UserState.ACTIVE
+            and who.password.usable_from <= now
+            and who.totp.usable_from <= now
+        )
+        if burned is None or not usable:
+            raise _refusal()
+        if not right:
+            await self._commit(Work(changes=(Update(burned),)))
+            raise _refusal()
+        return await self._begin(who, burned, now)
+
+    async def _sound(self, who: _Candidate) -> bool:
+        """Whether all rows verify; each that does not is an alarm, and none of them ends the work early."""
+        sound = True
+        for row in (who.user, who.password, who.totp):
+            try:
+                await self._alarms.checked(row)
+            except IntegrityError:
+                sound = False
+        return sound
+
+    async def _burned(self, who: _Candidate, code: str, now: Instant) -> Factor | None:
+        try:
+            return await self._factors.burned(who.totp, code, at=now)
         except IntegrityError:
-            await self._alarm(user)
-            user = password_factor = totp_factor = None
-        # The step is burned before the password's result is known: a code seen once never works again.
-        code_holds = totp_factor is not None and await self._totp.burn(totp_factor, code)
-        if len(password) > MAX_PASSWORD:
-            password = ""
-        password_holds = await self._passwords.check(password, password_factor.secret if password_factor else None)
-        if user is None or user.state is not UserState.ACTIVE or not (code_holds and password_holds):
-            await self._failed(user, counter)
-        return await self._session(user, counter)
-
-    async def _session(self, user: User, counter: AttemptCounter) -> SignedIn:
-        now = self._clock.now()
-        token = secrets.token_urlsafe(32)
-        session = await self._integrity.sign(
-            Session(
-                administration=user.administration,
-                id=session_id(token),
-                user=user.id,
-                method="password+totp",
-                started_at=now,
-                seen_at=now,
-                ends_at=Instant(now + SESSION_LIFE),
-            )
-        )
-        changes: list[Change] = [Insert(session)]
-        if counter.failures:
-            changes.append(Update(dataclasses.replace(counter, failures=0, next_at=now, version=counter.version + 1)))
-        entry = await self._log(AuditAction.SIGNED_IN, user, "permit")
-        try:
-            await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
-        except ConflictError:  # another try moved the counter: the sign-in itself stands
-            await self._store.commit(Work(changes=(Insert(session),), entries=(entry,)))
-        return SignedIn(token, session, user)
-
-    async def _factor(self, user: User | None, kind: FactorKind) -> Factor | None:
-        if user is None:
+            await self._alarms.altered(who.totp)
             return None
-        factor = await self._store.get(Factor, user.id, kind)
-        if factor is None or factor.usable_from > self._clock.now():
-            return None
-        return await self._integrity.check(factor)
 
-    async def _counter(self, subject: str) -> AttemptCounter:
-        """The counter of a subject; raises while it must wait."""
-        now = self._clock.now()
-        counter = await self._store.get(AttemptCounter, subject, FactorKind.PASSWORD)
-        if counter is None:
-            return AttemptCounter(
-                administration=GATEWAY, subject=subject, method=FactorKind.PASSWORD, failures=0, next_at=now, version=0
-            )
-        if counter.next_at > now or counter.failures >= HARD_STOP:
-            wait = max(1, -(-(counter.next_at - now) // 1_000_000))
-            raise TooManyAttemptsError(
-                "this account must wait",
-                retry_after_s=wait,
-                swedish="För många misslyckade försök.",
-                next_step=f"Vänta {-(-wait // 60)} min och försök igen, eller kontakta den som sköter behörigheter.",
-            )
-        return counter
-
-    async def _failed(self, user: User | None, counter: AttemptCounter) -> NoReturn:
-        failures = counter.failures + 1
-        next_at = Instant(self._clock.now() + delay_after(failures))
-        grown = dataclasses.replace(counter, failures=failures, next_at=next_at, version=counter.version + 1)
-        change: Change = Update(grown) if counter.version else Insert(grown)
-        entry = await self._log(AuditAction.SIGN_IN_FAILED, user, "deny")
-        try:
-            await self._store.commit(Work(changes=(change,), entries=(entry,)))
-        except ConflictError:
-            await self._store.commit(Work(entries=(entry,)))  # a parallel failure counted; this one is logged
-        raise SignInError(
-            "the sign-in did not succeed",
-            swedish="Inloggningen lyckades inte.",
-            next_step="Kontrollera användarnamn, lösenord och kod. En kod kan bara användas en gång: vänta på nästa.",
-        )
-
-    async def _alarm(self, user: User | None) -> None:
-        entry = await self._log(AuditAction.ALARM, user, "integrity-failure")
-        await self._store.commit(Work(entries=(entry,)))
-
-    async def _log(self, action: AuditAction, user: User | None, outcome: str) -> LogEntry:
-        return await self._auditor.entry(
-            action,
-            administration=user.administration if user else GATEWAY,
-            actor=user,
-            role="+".join(user.roles) if user else "",
-            object=user.id if user else "",
+    async def _begin(self, who: _Candidate, burned: Factor, now: Instant) -> SignedIn:
+        token, session = await self._sessions.begun(who.user, method=METHOD, at=now)
+        entry = await self._auditor.entry(
+            AuditAction.SIGNED_IN,
+            administration=who.user.administration,
+            actor=who.user,
+            role="+".join(who.user.roles),
+            object=str(who.user.id),
             case=None,
-            outcome=outcome,
+            outcome="permit",
+            detail={"method": METHOD},
         )
+        facts = (fact(who.user), fact(who.password))  # disabled or replaced in this moment: no session
+        await self._commit(Work(expects=facts, changes=(Update(burned), Insert(session)), entries=(entry,)))
+        await self._attempts.clear(who.subject, METHODS)
+        self._locked.pop(who.user.id, None)
+        return SignedIn(token, session)
 
+    async def _commit(self, work: Work) -> None:
+        """Burn the step with the rest of `work`: of two tries with one code, one commits."""
+        try:
+            await self._store.commit(work)
+        except (ConflictError, DecisionStaleError):
+            raise _refusal() from None
 
-class Users:
-    """Make users and their factors. K2 is made with the user by the caller, in the same act."""
+    async def _the_decoy(self) -> _Candidate:
+        """Rows as sound as a user's, of nobody: no login leads to them, and what they prove is refused."""
+        if self._decoy is None:
+            now = self._clock.now()
+            user = await self._integrity.sign(
+                User(administration=GATEWAY, id=UserId("decoy"), login="", title="", roles=())
+            )
+            phc = await self._lane.hash(new_seed().hex())
+            password = await self._factors.password(user.id, GATEWAY, phc, at=now)
+            totp = await self._factors.totp(user.id, GATEWAY, new_seed(), at=now)
+            self._decoy = _Candidate("", user, password, totp, real=False)
+        return self._decoy
 
-    def __init__(self, vault: Vault, integrity: Integrity, passwords: Passwords, clock: Clock) -> None:
-        self._vault = vault
-        self._integrity = integrity
-        self._passwords = passwords
-        self._clock = clock
+    # --- what is told of refusals ------------------------------------------------------------------------------------
 
-    async def create(self, user: User, password: str) -> NewUser:
-        """Rows of a user with both factors.
+    async def _refused(self, kind: str, source: str) -> None:
+        self._tally[kind] += 1
+        if source and (source in self._sources or len(self._sources) < _MOST_SOURCES):
+            self._sources[source] += 1
+        now = self._clock.now()
+        if self._tallied_at is None or now - self._tallied_at >= TALLY_EVERY:
+            self._tallied_at = now
+            await self.tell_refusals()
 
-        Raises:
-            InvalidRequestError: the password is too easy.
+    async def tell_refusals(self) -> None:
+        """Write the refusals since the last time as one entry, and one alarm per account that met a delay.
+
+        Sign-in does this itself, at most once a minute; a worker calls it each minute and at the end.
         """
-        check_password_rules(password, user.login)
-        now = self._clock.now()
-        signed = await self._integrity.sign(user)
-        secret = pyotp.random_base32(32)
-        factors = await self._factors(signed, password, secret, usable_from=now)
-        return NewUser(signed, (Insert(signed), *(Insert(factor) for factor in factors)), secret)
+        tally, sources, locked = self._tally, self._sources, self._locked
+        if not tally and not locked:
+            return
+        self._tally, self._sources, self._locked = Counter(), Counter(), {}
+        try:
+            await self._store.commit(Work(entries=await self._told(tally, sources, locked)))
+        except BaseException:
+            self._tally += tally
+            self._sources += sources
+            self._locked = locked | self._locked
+            raise
 
-    async def replaced(self, user: User, old: Sequence[Factor], password: str) -> NewUser:
-        """New factors for a user who lost them, put in by an administrator: usable after 24 hours."""
-        check_password_rules(password, user.login)
-        now = self._clock.now()
-        secret = pyotp.random_base32(32)
-        fresh = await self._factors(user, password, secret, usable_from=Instant(now + REPLACED_FACTOR_WAITS))
-        versions = {factor.kind: factor.version for factor in old}
-        changes: list[Change] = []
-        for factor in fresh:
-            if factor.kind in versions:
-                following = dataclasses.replace(factor, version=versions[factor.kind] + 1)
-                changes.append(Update(await self._integrity.sign(following)))
-            else:
-                changes.append(Insert(factor))
-        return NewUser(user, tuple(changes), secret)
-
-    async def _factors(self, user: User, password: str, secret: str, *, usable_from: Instant) -> list[Factor]:
-        now = self._clock.now()
-        sealed = await self._vault.seal_field(user.administration, secret_context(user.id), secret.encode())
-        made = [(FactorKind.PASSWORD, await self._passwords.hash(password)), (FactorKind.TOTP, sealed)]
-        return [
-            await self._integrity.sign(
-                Factor(
-                    administration=user.administration,
-                    user=user.id,
-                    kind=kind,
-                    secret=octets,
-                    created_at=now,
-                    usable_from=usable_from,
+    async def _told(
+        self, tally: Counter[str], sources: Counter[str], locked: dict[UserId, User]
+    ) -> tuple[LogEntry, ...]:
+        entries = []
+        if tally:
+            entries.append(
+                await self._auditor.entry(
+                    AuditAction.SIGN_IN_FAILED,
+                    administration=GATEWAY,
+                    actor=None,
+                    role="",
+                    object="",
+                    case=None,
+                    outcome="deny",
+                    detail={**tally, "sources": dict(sources)},
                 )
             )
-            for kind, octets in made
-        ]
+        for user in locked.values():
+            entries.append(
+                await self._auditor.entry(
+                    AuditAction.ALARM,
+                    administration=user.administration,
+                    actor=None,
+                    role="",
+                    object=str(user.id),
+                    case=None,
+                    outcome="sign-in-delayed",
+                )
+            )
+        return tuple(entries)
 
 
-def check_password_rules(password: str, login: str) -> None:
-    """Length before tricks (NIST SP 800-63B §5.1.1.2).
-
-    Raises:
-        InvalidRequestError: shorter than 15 characters, longer than 256, the login, or one character repeated.
-    """
-    easy = len(password) < MIN_PASSWORD or len(password) > MAX_PASSWORD
-    easy = easy or login.lower() in password.lower() or len(set(password)) < 5
-    if easy:
-        raise InvalidRequestError(
-            "the password is too easy",
-            swedish="Lösenordet är för lätt att gissa.",
-            next_step="Välj minst 15 tecken, gärna fyra ord, och inte ditt användarnamn.",
-        )
-
-
-def delay_after(failures: int) -> int:
-    """Microseconds until the next try is looked at: none for four failures, then 1, 2, 4 ... 60 minutes."""
-    if failures < FREE_FAILURES:
-        return 0
-    return min(MINUTE * 2 ** (failures - FREE_FAILURES), LONGEST_DELAY)
-
-
-def session_id(token: str) -> SessionId:
-    """What is stored of a bearer token: SHA-256, hexadecimal. The token has 256 random bits, so no salt is needed."""
-    return SessionId(hashlib.sha256(token.encode()).hexdigest())
-
-
-def secret_context(user: UserId) -> str:
-    """Binds a sealed TOTP seed to its row."""
-    return f"factor|{user}|totp|secret"
-
-
-def totp_uri(secret: str, login: str) -> str:
-    """What an authenticator app scans."""
-    return str(pyotp.TOTP(secret).provisioning_uri(name=login, issuer_name="Sambud"))
-
-
-def code_at(secret: str, at: Instant) -> str:
-    """The code of a secret at an instant: for the demo and for tests."""
-    return str(pyotp.TOTP(secret).at(datetime.fromtimestamp(at / 1_000_000, UTC)))
-
-
-def new_user_id() -> UserId:
-    return UserId(str(uuid.uuid4()))
+def _refusal() -> SignInError:
+    return SignInError(
+        "sign-in failed",
+        swedish="Inloggningen lyckades inte.",
+        next_step="Kontrollera användarnamn och lösenord, vänta på en ny kod i appen och försök igen.",
+    )

@@ -1,27 +1,42 @@
-"""Members: who reads an inbox is decided by those who read it already.
+"""Membership: who belongs to an inbox, who let them in, and the keys that follow.
 
-Why this exists: an administrator or an import that could add a reader would be one. So they only propose; a present
-member admits, which makes the wrap, and everybody in the inbox sees who was admitted by whom. An inbox's first two
-members come from the directory file as a bootstrap record that stays visible.
+Why this exists: whoever joins an inbox can read it, its past included. So nobody is added by a file, a directory or an
+administrator alone: those only propose, and a present member of the inbox lets the proposed one in, which is also what
+makes the wrap (security-decisions H10b). All of it stays visible to all members.
+
+Rules:
+- An inbox's first two members come from the file, once, as a marked bootstrap.
+- Membership, wrap, key record and log entry are one transaction.
+- A member belongs to the authority that owns the inbox: the inbox is its secrecy domain (OSL 8:1).
+- Absent, pending, removed and forbidden are one answer to the asker.
+
+Not promised: removing a member makes no new epoch of the inbox key. What was removed is refused at each act and its
+wraps are deleted; who kept a copy of the database *and* the keys from before can still open what was sealed before.
 """
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from gateway.alarms import Alarms
 from gateway.audit import AuditAction, Auditor
-from gateway.errors import ConflictError, ForbiddenError, NotFoundError
+from gateway.errors import ConflictError, ForbiddenError, InvalidRequestError, NotFoundError
 from gateway.integrity import Integrity
-from gateway.model.base import UserId, fact
+from gateway.model.base import InboxId, Instant, UserId, fact
 from gateway.model.directory import Inbox
 from gateway.model.identity import Membership, MembershipRole, MembershipState, User, UserState
+from gateway.model.keys import InboxWrap, KeyHead, KeyRecordKind
 from gateway.model.log import LogEntry
-from gateway.ports import Clock, Insert, KeyMaker, Store, Update, Work
+from gateway.ports import Change, Clock, Delete, Insert, KeyMaker, Store, Update, Work
+
+BOOTSTRAP_MEMBERS: Final = 2
 
 
 class Members:
-    """Propose, admit, remove and check members."""
+    """Acts on memberships, and the one question that every act of the path asks."""
 
     def __init__(self, store: Store, maker: KeyMaker, integrity: Integrity, auditor: Auditor, clock: Clock) -> None:
         self._store = store
@@ -29,156 +44,255 @@ class Members:
         self._integrity = integrity
         self._auditor = auditor
         self._clock = clock
+        self._alarms = Alarms(store, integrity, auditor, clock)
+
+    # --- asking ------------------------------------------------------------------------------------------------------
 
     async def require_member(self, user: User, inbox: Inbox) -> Membership:
-        """The user's active membership, checked.
+        """The membership by which `user` acts in `inbox`; make it a `fact` of what is decided.
 
         Raises:
-            NotFoundError: none, pending or removed: the inbox does not exist for them.
-            IntegrityError: the row was changed past the gateway.
+            NotFoundError: never proposed, pending, removed or of another authority: one answer.
+            IntegrityError: the row was planted or altered; an alarm was raised.
         """
-        membership = await self._store.get(Membership, inbox.id, user.id)
-        if membership is None:
-            raise _absent()
-        await self._integrity.check(membership)
-        if membership.state is not MembershipState.ACTIVE or membership.administration != inbox.administration:
-            raise _absent()
+        row = await self._store.get(Membership, inbox.id, user.id)
+        if row is None:
+            raise _not_found()
+        membership = await self._alarms.checked(row, actor=user)
+        if membership.state is not MembershipState.ACTIVE or not _same_authority(user, inbox, membership):
+            raise _not_found()
         return membership
 
-    async def list(self, inbox: Inbox) -> list[Membership]:
-        """Everybody who is, was or is proposed to be a member; visible to all members."""
-        return [await self._integrity.check(row) for row in await self._store.members_of(inbox.id)]
+    async def members(self, inbox: InboxId) -> builtins.list[Membership]:
+        """Everybody who is, was or is proposed to be a member, with bootstrap mark and who let them in.
 
-    async def bootstrap(self, inbox: Inbox, users: Sequence[tuple[User, MembershipRole]], *, by: str) -> None:
-        """The first members of a new inbox, at most two, and its first key epoch."""
-        now = self._clock.now()
-        if not 1 <= len(users) <= 2:
-            raise ValueError("an inbox begins with one or two members")
-        made = await self._maker.inbox(inbox, [user.id for user, _ in users], by=by, at=now)
-        rows = [
-            await self._integrity.sign(
-                Membership(
-                    administration=inbox.administration,
-                    inbox=inbox.id,
-                    user=user.id,
-                    role=role,
-                    state=MembershipState.ACTIVE,
-                    bootstrap=True,
-                    admitted_by=by,
-                    proposed_at=now,
-                    decided_at=now,
-                )
-            )
-            for user, role in users
-        ]
-        entries = [await self._entry(AuditAction.KEY_RECORDED, inbox, None, str(inbox.id), by)]
-        entries += [
-            await self._entry(AuditAction.MEMBER_ADMITTED, inbox, None, str(user.id), "bootstrap") for user, _ in users
-        ]
-        changes = (*made.changes, *(Insert(row) for row in rows))
-        await self._store.commit(Work(changes=changes, entries=tuple(entries)))
+        Raises:
+            IntegrityError: a row was planted or altered; an alarm was raised, and no list is shown as if it were true.
+        """
+        return [await self._alarms.checked(row) for row in await self._store.members_of(inbox)]
 
-    async def propose(self, inbox: Inbox, user: User, role: MembershipRole) -> Membership | None:
-        """Propose a member; None when they are one already, or are proposed."""
+    async def inboxes_of(self, user: User) -> builtins.list[Membership]:
+        """The active memberships of `user`."""
+        rows = [await self._alarms.checked(row, actor=user) for row in await self._store.memberships_of(user.id)]
+        return [row for row in rows if row.state is MembershipState.ACTIVE]
+
+    # --- acting ------------------------------------------------------------------------------------------------------
+
+    async def propose(self, inbox: Inbox, user: UserId, role: MembershipRole, *, by: User | None) -> Membership:
+        """Propose a member, who reads nothing until a present member agrees. `by` is None for an import.
+
+        Somebody who was removed may be proposed again, and waits like everybody.
+
+        Raises:
+            InvalidRequestError: the user belongs to another authority.
+            ConflictError: a member already, or proposed already.
+        """
         now = self._clock.now()
-        before = await self._store.get(Membership, inbox.id, user.id)
+        found = await self._user(user)
+        _require_same_authority(found, inbox)
+        before = await self._row(inbox.id, user)
         if before is not None and before.state is not MembershipState.REMOVED:
-            return None
-        row = await self._integrity.sign(
+            raise _conflict("member already, or proposed already", "Personen är redan medlem eller redan föreslagen.")
+        proposed = await self._integrity.sign(
             Membership(
                 administration=inbox.administration,
                 inbox=inbox.id,
-                user=user.id,
+                user=user,
                 role=role,
                 state=MembershipState.PENDING,
                 proposed_at=now,
                 version=before.version + 1 if before else 1,
             )
         )
-        entry = await self._entry(AuditAction.MEMBER_PROPOSED, inbox, None, str(user.id), "pending")
-        await self._store.commit(Work(changes=(Update(row) if before else Insert(row),), entries=(entry,)))
-        return row
+        entry = await self._entry(AuditAction.MEMBER_PROPOSED, inbox, by, {"member": user, "role": role})
+        await self._store.commit(Work(expects=(fact(found),), changes=(_put(proposed),), entries=(entry,)))
+        return proposed
 
-    async def admit(self, inbox: Inbox, user_id: UserId, *, by: User) -> Membership:
-        """Admit a proposed member: their wrap is made through the wrap of `by`, who is present.
+    async def bootstrap(self, inbox: Inbox, users: Sequence[User], *, by: str) -> builtins.list[Membership]:
+        """The first two members of an inbox and epoch 1 of its key, in one transaction; it works once.
+
+        Args:
+            users: two different people, whose member keys are committed.
+            by: what named them, for the key record: the digest or name of the directory file.
 
         Raises:
-            NotFoundError: nobody of that id is proposed, or `by` is no member.
-            ForbiddenError: nobody admits themselves.
-            ConflictError: somebody else decided in the same moment.
+            ConflictError: the inbox has, or had, members or a key.
         """
-        approver = await self.require_member(by, inbox)
-        if user_id == by.id:
-            raise ForbiddenError("nobody admits themselves", swedish="Du kan inte släppa in dig själv.")
-        proposed = await self._store.get(Membership, inbox.id, user_id)
-        user = await self._store.get(User, user_id)
-        if proposed is None or user is None or proposed.state is not MembershipState.PENDING:
-            raise _absent()
-        await self._integrity.check(proposed)
-        await self._integrity.check(user)
-        if user.state is not UserState.ACTIVE:
-            raise _absent()
+        if len(users) != BOOTSTRAP_MEMBERS or len({user.id for user in users}) != BOOTSTRAP_MEMBERS:
+            raise InvalidRequestError(
+                "an inbox begins with two different members",
+                swedish="En ny inkorg börjar med två olika medlemmar.",
+                next_step="Ange två funktioner för inkorgen i adressboken.",
+            )
         now = self._clock.now()
-        made = await self._maker.admit(inbox, user.id, by=by.id, at=now)
+        for user in users:
+            _require_same_authority(await self._alarms.checked(user), inbox)
+        if await self._store.members_of(inbox.id):
+            raise _conflict("the inbox has members", "Inkorgen har redan medlemmar eller förslag.")
+        rows = [await self._integrity.sign(_first(inbox, user.id, now)) for user in users]
+        ceremony = await self._maker.inbox(inbox, [user.id for user in users], by=by, at=now)
+        entries = [
+            await self._entry(AuditAction.MEMBER_ADMITTED, inbox, None, {"member": user.id, "bootstrap": True})
+            for user in users
+        ]
+        await self._store.commit(
+            Work(
+                expects=tuple(fact(user) for user in users),
+                changes=(*ceremony.changes, *(Insert(row) for row in rows)),
+                entries=tuple(entries),
+            )
+        )
+        return rows
+
+    async def admit(self, inbox: Inbox, user: UserId, *, by: User) -> Membership:
+        """Let a proposed member in, as a present member: membership, wrap, record and log entry at once.
+
+        Raises:
+            NotFoundError: `by` is no present member, or nobody such is proposed.
+            ForbiddenError: one does not admit oneself.
+            IntegrityError: one of the rows was planted or altered.
+            DecisionStaleError, ConflictError: something moved meanwhile; nothing was kept.
+        """
+        if by.id == user:
+            raise ForbiddenError(
+                "nobody admits oneself",
+                swedish="Du kan inte godkänna dig själv som medlem.",
+                next_step="Be en annan medlem i inkorgen att godkänna dig.",
+            )
+        now = self._clock.now()
+        admitting = await self.require_member(by, inbox)
+        proposed = await self._row(inbox.id, user)
+        if proposed is None or proposed.state is not MembershipState.PENDING:
+            raise NotFoundError(
+                "nobody such is proposed",
+                swedish="Det finns inget sådant förslag.",
+                next_step="Läs in medlemslistan på nytt.",
+            )
+        newcomer = await self._user(user)
+        _require_same_authority(newcomer, inbox)
+        if newcomer.state is not UserState.ACTIVE:
+            raise _conflict("the account is disabled", "Kontot är avstängt.")
         admitted = await self._integrity.sign(
             dataclasses.replace(
                 proposed,
                 state=MembershipState.ACTIVE,
-                admitted_by=by.id,
+                admitted_by=str(by.id),
                 decided_at=now,
                 version=proposed.version + 1,
             )
         )
-        entries = (
-            await self._entry(AuditAction.MEMBER_ADMITTED, inbox, by, str(user.id), "active"),
-            await self._entry(AuditAction.KEY_RECORDED, inbox, by, made.record.id if made.record else "", "admit"),
-        )
+        ceremony = await self._maker.admit(inbox, user, by=by.id, at=now)
+        entry = await self._entry(AuditAction.MEMBER_ADMITTED, inbox, by, {"member": user, "role": proposed.role})
         await self._store.commit(
-            Work(expects=(fact(approver),), changes=(*made.changes, Update(admitted)), entries=entries)
+            Work(
+                expects=(fact(by), fact(admitting), fact(newcomer)),
+                changes=(*ceremony.changes, Update(admitted)),
+                entries=(entry,),
+            )
         )
         return admitted
 
-    async def remove(self, inbox: Inbox, user_id: UserId, *, by: User) -> Membership:
-        """Remove a member: effective with the next request. New key epochs come later (not yet here).
+    async def remove(self, inbox: Inbox, user: UserId, *, by: User) -> Membership:
+        """Remove a member, or withdraw a proposal; the member's wraps go with it. Sessions and other inboxes stay.
+
+        Removing takes effect at the next act, and within the next MiB of a running download. Who may remove is asked
+        by the caller: any member, or an administrator at once (security-decisions H12).
 
         Raises:
-            ConflictError: the last member cannot be removed without a successor.
+            NotFoundError: no member and no proposal.
+            ForbiddenError: the last member stays, or nobody could ever read, or admit, again.
         """
-        await self.require_member(by, inbox)
-        member = await self._store.get(Membership, inbox.id, user_id)
-        if member is None or member.state is MembershipState.REMOVED:
-            raise _absent()
-        await self._integrity.check(member)
-        active = [row for row in await self.list(inbox) if row.state is MembershipState.ACTIVE]
-        if [row.user for row in active] == [user_id]:
-            raise ConflictError(
-                "the last member stays",
-                swedish="Den sista medlemmen kan inte tas bort: då kan ingen läsa inkorgen.",
-                next_step="Släpp in en efterträdare först.",
+        now = self._clock.now()
+        before = await self._row(inbox.id, user)
+        if before is None or before.state is MembershipState.REMOVED:
+            raise _not_found()
+        staying = [
+            row for row in await self.members(inbox.id) if row.state is MembershipState.ACTIVE and row.user != user
+        ]
+        if before.state is MembershipState.ACTIVE and not staying:
+            raise ForbiddenError(
+                "the last member of an inbox stays",
+                swedish="Den sista medlemmen i en inkorg kan inte tas bort: då kan ingen längre läsa den.",
+                next_step="Låt en ny medlem komma in först.",
             )
         removed = await self._integrity.sign(
-            dataclasses.replace(
-                member, state=MembershipState.REMOVED, decided_at=self._clock.now(), version=member.version + 1
+            dataclasses.replace(before, state=MembershipState.REMOVED, decided_at=now, version=before.version + 1)
+        )
+        entry = await self._entry(AuditAction.MEMBER_REMOVED, inbox, by, {"member": user})
+        await self._store.commit(
+            Work(
+                # That the others are still members: two who remove each other must not both succeed.
+                expects=tuple(fact(row) for row in staying),
+                changes=(Update(removed), *await self._without_wraps(inbox.id, user)),
+                entries=(entry,),
             )
         )
-        entry = await self._entry(AuditAction.MEMBER_REMOVED, inbox, by, str(user_id), "removed")
-        await self._store.commit(Work(changes=(Update(removed),), entries=(entry,)))
         return removed
 
+    async def _without_wraps(self, inbox: InboxId, user: UserId) -> tuple[Change, ...]:
+        """A leaver's way into the key goes too, so that a membership put back by hand opens nothing."""
+        head = await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox)
+        epochs = range(1, head.epoch + 1) if head else range(0)
+        return tuple(Delete(InboxWrap, (inbox, epoch, user)) for epoch in epochs)
+
+    async def _row(self, inbox: InboxId, user: UserId) -> Membership | None:
+        row = await self._store.get(Membership, inbox, user)
+        return await self._alarms.checked(row) if row else None
+
+    async def _user(self, user: UserId) -> User:
+        found = await self._store.get(User, user)
+        if found is None:
+            raise NotFoundError("no such user", swedish="Användaren finns inte.")
+        return await self._alarms.checked(found)
+
     async def _entry(
-        self, action: AuditAction, inbox: Inbox, actor: User | None, target: str, outcome: str
+        self, action: AuditAction, inbox: Inbox, by: User | None, detail: Mapping[str, object]
     ) -> LogEntry:
         return await self._auditor.entry(
             action,
             administration=inbox.administration,
-            actor=actor,
-            role="+".join(actor.roles) if actor else "bootstrap",
-            object=target,
+            actor=by,
+            role="+".join(by.roles) if by else "",
+            object=str(inbox.id),
             case=None,
-            outcome=outcome,
-            detail={"inbox": inbox.id},
+            outcome="done",
+            detail=detail,
         )
 
 
-def _absent() -> NotFoundError:
-    return NotFoundError("no such inbox or member", swedish="Inkorgen eller medlemmen finns inte, eller är inte din.")
+def _first(inbox: Inbox, user: UserId, now: Instant) -> Membership:
+    return Membership(
+        administration=inbox.administration,
+        inbox=inbox.id,
+        user=user,
+        role=MembershipRole.MEMBER,
+        state=MembershipState.ACTIVE,
+        bootstrap=True,
+        proposed_at=now,
+        decided_at=now,
+    )
+
+
+def _put(row: Membership) -> Change:
+    return Insert(row) if row.version == 1 else Update(row)
+
+
+def _same_authority(user: User, inbox: Inbox, membership: Membership) -> bool:
+    return user.administration == inbox.administration == membership.administration
+
+
+def _require_same_authority(user: User, inbox: Inbox) -> None:
+    if user.administration != inbox.administration:
+        raise InvalidRequestError(
+            f"user {user.id} belongs to another authority than inbox {inbox.id}",
+            swedish="En inkorg har bara medlemmar från den myndighet som äger den.",
+            next_step="Föreslå någon från samma förvaltning.",
+        )
+
+
+def _not_found() -> NotFoundError:
+    return NotFoundError("no such inbox", swedish="Inkorgen finns inte, eller är inte din.")
+
+
+def _conflict(message: str, swedish: str) -> ConflictError:
+    return ConflictError(message, swedish=swedish, next_step="Läs in medlemslistan på nytt. Inget har ändrats.")
