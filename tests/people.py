@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -154,7 +154,7 @@ def an_auditor(world: World, vault: KeyVault) -> Auditor:
     return Auditor("sambud.example", world.store, vault, world.keyring.shred, world.clock)
 
 
-async def by_sql(store: Store, row: R, **changed: object) -> R:
+async def by_sql(store: Store, row: R, **changed: Any) -> R:
     """Alter (or plant) a row as somebody does who writes to the database and has no key."""
     altered = dataclasses.replace(row, **changed)
     await store.commit(Work(changes=(Delete(type(row), row.key), Insert(altered))))
