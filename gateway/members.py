@@ -108,41 +108,58 @@ class Members:
         await self._store.commit(Work(expects=(fact(found),), changes=(_put(proposed),), entries=(entry,)))
         return proposed
 
-    async def bootstrap(self, inbox: Inbox, users: Sequence[User], *, by: str) -> builtins.list[Membership]:
+    async def bootstrap(
+        self, inbox: Inbox, users: Sequence[tuple[User, MembershipRole]], *, by: str
+    ) -> builtins.list[Membership]:
         """The first two members of an inbox and epoch 1 of its key, in one transaction; it works once.
 
         Args:
-            users: two different people, whose member keys are committed.
+            users: two different people, whose member keys are committed, and their roles; proposed before or not.
             by: what named them, for the key record: the digest or name of the directory file.
 
         Raises:
-            ConflictError: the inbox has, or had, members or a key.
+            InvalidRequestError: not two people, or one of another authority.
+            ConflictError: the inbox has a key already, and so had its first members.
         """
-        if len(users) != BOOTSTRAP_MEMBERS or len({user.id for user in users}) != BOOTSTRAP_MEMBERS:
+        if len(users) != BOOTSTRAP_MEMBERS or len({user.id for user, _ in users}) != BOOTSTRAP_MEMBERS:
             raise InvalidRequestError(
                 "an inbox begins with two different members",
                 swedish="En ny inkorg börjar med två olika medlemmar.",
                 next_step="Ange två funktioner för inkorgen i adressboken.",
             )
+        if await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is not None:
+            raise _conflict("the inbox has its first members", "Inkorgen har redan sina första medlemmar.")
         now = self._clock.now()
-        for user in users:
-            _require_same_authority(await self._alarms.checked(user), inbox)
-        if await self._store.members_of(inbox.id):
-            raise _conflict("the inbox has members", "Inkorgen har redan medlemmar eller förslag.")
-        rows = [await self._integrity.sign(_first(inbox, user.id, now)) for user in users]
-        ceremony = await self._maker.inbox(inbox, [user.id for user in users], by=by, at=now)
+        rows = [await self._first(inbox, user, role, now) for user, role in users]
+        ceremony = await self._maker.inbox(inbox, [user.id for user, _ in users], by=by, at=now)
         entries = [
             await self._entry(AuditAction.MEMBER_ADMITTED, inbox, None, {"member": user.id, "bootstrap": True})
-            for user in users
+            for user, _ in users
         ]
         await self._store.commit(
             Work(
-                expects=tuple(fact(user) for user in users),
-                changes=(*ceremony.changes, *(Insert(row) for row in rows)),
+                expects=tuple(fact(user) for user, _ in users),
+                changes=(*ceremony.changes, *(_put(row) for row in rows)),
                 entries=tuple(entries),
             )
         )
         return rows
+
+    async def _first(self, inbox: Inbox, user: User, role: MembershipRole, now: Instant) -> Membership:
+        _require_same_authority(await self._alarms.checked(user), inbox)
+        proposed = await self._row(inbox.id, user.id)
+        first = Membership(
+            administration=inbox.administration,
+            inbox=inbox.id,
+            user=user.id,
+            role=role,
+            state=MembershipState.ACTIVE,
+            bootstrap=True,
+            proposed_at=proposed.proposed_at if proposed else now,
+            decided_at=now,
+            version=proposed.version + 1 if proposed else 1,
+        )
+        return await self._integrity.sign(first)
 
     async def admit(self, inbox: Inbox, user: UserId, *, by: User) -> Membership:
         """Let a proposed member in, as a present member: membership, wrap, record and log entry at once.
@@ -258,19 +275,6 @@ class Members:
             outcome="done",
             detail=detail,
         )
-
-
-def _first(inbox: Inbox, user: UserId, now: Instant) -> Membership:
-    return Membership(
-        administration=inbox.administration,
-        inbox=inbox.id,
-        user=user,
-        role=MembershipRole.MEMBER,
-        state=MembershipState.ACTIVE,
-        bootstrap=True,
-        proposed_at=now,
-        decided_at=now,
-    )
 
 
 def _put(row: Membership) -> Change:

@@ -22,6 +22,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.errors import (
     ConflictError,
     IntegrityError,
+    NotFoundError,
     SessionEndedError,
     SignInError,
     StepUpRequiredError,
@@ -134,9 +135,17 @@ class Sessions:
         """The same session, read again: for long downloads. Raises SessionEndedError as `authenticate` does."""
         return await self._active(signed.session.id)
 
-    async def end(self, signed: Signed) -> None:
-        """Sign out. Ending what is ended is no error."""
-        await self._end(signed.user, [signed.session.id], actor=signed.user)
+    async def end(self, signed: Signed, session: SessionId | None = None) -> None:
+        """Sign out, or end another session of one's own. Ending what is ended is no error.
+
+        Raises:
+            NotFoundError: no such session, or somebody else's: one answer.
+        """
+        if session is not None:
+            other = await self._store.get(Session, session)
+            if other is None or other.user != signed.user.id:
+                raise NotFoundError("no such session", swedish="Inloggningen finns inte, eller är inte din.")
+        await self._end(signed.user, [session or signed.session.id], actor=signed.user)
 
     async def end_all(self, user: User, *, by: User) -> int:
         """End every session of `user`; returns how many were active."""
@@ -260,7 +269,7 @@ class Sessions:
         if row is None:
             return None
         window = await self._alarms.checked(row, actor=signed.user)
-        return window if self._covers(window, signed, now) else None
+        return window if _covers(window, now) else None
 
     async def use_window(self, signed: Signed, inbox: Inbox, *, at: Instant) -> tuple[Change, ...]:
         """The changes that count one opening in `inbox`; commit them with the opening, in the same Work.
@@ -275,16 +284,13 @@ class Sessions:
         if row is None:
             return await self._first(signed, inbox, at)
         window = await self._alarms.checked(row, actor=signed.user)
-        if not self._covers(window, signed, at):
+        if not _covers(window, at):
             raise _step_up()
         if window.openings >= self._rules.openings:
             await self._bulk(signed, inbox, window)
             raise _step_up()
         counted = dataclasses.replace(window, openings=window.openings + 1, version=window.version + 1)
         return (Update(await self._integrity.sign(counted)),)
-
-    def _covers(self, window: StepUpWindow, signed: Signed, now: Instant) -> bool:
-        return window.user == signed.user.id and window.opened_at <= now < window.ends_at
 
     async def _first(self, signed: Signed, inbox: Inbox, at: Instant) -> tuple[Change, ...]:
         """The factor used at sign-in opens one inbox; the marker's key lets only one commit win."""
@@ -352,6 +358,10 @@ class Sessions:
             case=None,
             outcome=outcome,
         )
+
+
+def _covers(window: StepUpWindow, now: Instant) -> bool:
+    return window.opened_at <= now < window.ends_at
 
 
 def _facts(signed: Signed) -> tuple[Fact, ...]:

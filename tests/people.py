@@ -25,7 +25,7 @@ from gateway.integrity import Integrity
 from gateway.members import Members
 from gateway.model.base import MINUTE, SECOND, AdministrationId, Instant, UserId, VersionedRow
 from gateway.model.directory import Inbox
-from gateway.model.identity import User
+from gateway.model.identity import MembershipRole, User
 from gateway.ports import Delete, Insert, Store, Work
 from gateway.sessions import SessionRules, Sessions, Signed
 from keys.keyring import Keyring
@@ -141,12 +141,17 @@ class People:
 
     async def inbox_of(self, inbox: Inbox, first: Person, second: Person) -> Inbox:
         """`inbox` with its bootstrap members."""
-        await self.members.bootstrap(inbox, [first.user, second.user], by="test")
+        await self.members.bootstrap(inbox, as_members(first, second), by="test")
         return inbox
 
     @classmethod
     async def in_a_world(cls, *, window: int = 0, rules: SessionRules | None = None) -> Self:
         return cls(await a_world(), window=window, rules=rules)
+
+
+def as_members(*people: Person) -> list[tuple[User, MembershipRole]]:
+    """`people` as ordinary members, for a bootstrap."""
+    return [(person.user, MembershipRole.MEMBER) for person in people]
 
 
 def an_auditor(world: World, vault: KeyVault) -> Auditor:
@@ -161,4 +166,4 @@ async def by_sql(store: Store, row: R, **changed: Any) -> R:
     return altered
 
 
-__all__ = ["MINUTE", "PASSWORD", "STEP", "People", "Person", "QuickVault", "by_sql"]
+__all__ = ["MINUTE", "PASSWORD", "STEP", "People", "Person", "QuickVault", "as_members", "by_sql"]

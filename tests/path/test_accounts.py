@@ -122,6 +122,16 @@ async def test_disabling_ends_sign_in_and_every_session(people: People) -> None:
         await people.enters(person)
 
 
+async def test_no_account_is_made_or_changed_with_a_guessable_password(people: People) -> None:
+    person, administrator = await people.person(LOGIN), await people.person("systemadministration")
+    with pytest.raises(InvalidRequestError):
+        await people.accounts.create(person.user, "Sommar2026!!!!!!", at=people.clock.now())
+    with pytest.raises(InvalidRequestError):
+        await people.accounts.replace_password(person.user.id, "Sommar2026!!!!!!", by=administrator.user)
+    with pytest.raises(InvalidRequestError):
+        await people.accounts.replace_password(person.user.id, f"{LOGIN} och mer", by=administrator.user)
+
+
 @pytest.mark.parametrize(
     "password",
     [

@@ -176,6 +176,35 @@ async def test_a_right_code_is_burned_although_the_password_was_wrong(people: Pe
     assert await people.enters(person)
 
 
+class WaitingVault(QuickVault):
+    """Checks a password only when the test says so."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        super().__init__(keyring.hierarchy, keyring.shred)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def check_password(self, password: str, phc: bytes) -> bool:
+        self.asked.set()
+        assert self.go_on.wait(10)
+        return super().check_password(password, phc)
+
+
+async def test_an_account_disabled_while_its_password_is_checked_gets_no_session() -> None:
+    """H1: the commit is the moment that counts."""
+    people = People(await a_world(), vault=WaitingVault)
+    assert isinstance(people.vault, WaitingVault)
+    person, administrator = await people.person(LOGIN), await people.person("systemadministration")
+    entering = asyncio.create_task(people.enters(person))
+    await asyncio.to_thread(people.vault.asked.wait, 10)
+
+    await people.accounts.disable(person.user.id, by=administrator.user)
+    people.vault.go_on.set()
+
+    with pytest.raises(SignInError):
+        await entering
+    assert await people.store.sessions_of(person.user.id) == []
+
+
 # --- F03: delays -----------------------------------------------------------------------------------------------------
 
 DELAYS = [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]

@@ -21,8 +21,8 @@ from gateway.model.base import MINUTE, Instant, fact
 from gateway.model.directory import Inbox
 from gateway.model.identity import Membership, MembershipRole, MembershipState, User
 from gateway.model.keys import InboxWrap, KeyHead, KeyRecordKind
-from gateway.ports import Insert, Work
-from tests.people import People, Person, by_sql
+from gateway.ports import Insert, Update, Work
+from tests.people import People, Person, as_members, by_sql
 from tests.world import HSV, an_inbox
 
 INBOX = an_inbox("seat.novus")
@@ -77,14 +77,27 @@ async def test_an_inbox_begins_with_two_marked_members_its_key_and_two_log_entri
 
 async def test_a_second_bootstrap_is_refused(seat: Seat) -> None:
     with pytest.raises(ConflictError):
-        await seat.people.members.bootstrap(INBOX, [seat.newcomer.user, seat.first.user], by="test")
+        await seat.people.members.bootstrap(INBOX, as_members(seat.newcomer, seat.first), by="test")
+
+
+async def test_who_was_proposed_first_may_be_one_of_the_first_two(seat: Seat) -> None:
+    """The file may propose everybody before the inbox has its key."""
+    for person in (seat.first, seat.second, seat.newcomer):
+        await seat.people.members.propose(OTHER, person.user.id, MembershipRole.MEMBER, by=None)
+
+    await seat.people.members.bootstrap(OTHER, as_members(seat.first, seat.second), by="test")
+
+    assert await seat.people.members.require_member(seat.second.user, OTHER)
+    with pytest.raises(NotFoundError):
+        await seat.people.members.require_member(seat.newcomer.user, OTHER)
+    await seat.people.members.admit(OTHER, seat.newcomer.user.id, by=seat.second.user)
 
 
 async def test_of_two_bootstraps_at_once_one_happens(seat: Seat) -> None:
     members = seat.people.members
     results = await asyncio.gather(
-        members.bootstrap(OTHER, [seat.first.user, seat.second.user], by="test"),
-        members.bootstrap(OTHER, [seat.second.user, seat.newcomer.user], by="test"),
+        members.bootstrap(OTHER, as_members(seat.first, seat.second), by="test"),
+        members.bootstrap(OTHER, as_members(seat.second, seat.newcomer), by="test"),
         return_exceptions=True,
     )
 
@@ -95,7 +108,7 @@ async def test_of_two_bootstraps_at_once_one_happens(seat: Seat) -> None:
 
 @pytest.mark.parametrize("names", [[], ["first"], ["first", "first"], ["first", "second", "newcomer"]])
 async def test_an_inbox_begins_with_exactly_two_people(seat: Seat, names: list[str]) -> None:
-    users = [getattr(seat, name).user for name in names]
+    users = as_members(*(getattr(seat, name) for name in names))
 
     with pytest.raises(InvalidRequestError):
         await seat.people.members.bootstrap(OTHER, users, by="test")
@@ -104,10 +117,12 @@ async def test_an_inbox_begins_with_exactly_two_people(seat: Seat, names: list[s
 
 async def test_a_failed_bootstrap_leaves_neither_members_nor_keys(seat: Seat) -> None:
     """One transaction: an altered user stops all of it."""
-    altered = await by_sql(seat.people.store, seat.second.user, title="Någon annan")
+    altered = dataclasses.replace(
+        seat.second, user=await by_sql(seat.people.store, seat.second.user, title="Någon annan")
+    )
 
     with pytest.raises(IntegrityError):
-        await seat.people.members.bootstrap(OTHER, [seat.first.user, altered], by="test")
+        await seat.people.members.bootstrap(OTHER, as_members(seat.first, altered), by="test")
     assert await seat.people.members.members(OTHER.id) == []
     assert await seat.people.store.get(KeyHead, KeyRecordKind.INBOX, OTHER.id) is None
 
@@ -195,7 +210,7 @@ async def test_only_a_present_member_admits(seat: Seat) -> None:
     """Neither an outsider, nor a proposed one, nor one who left, nor a member of another inbox."""
     await seat.proposed()
     outsider, pending, left = [await seat.people.person(name) for name in ("utanför", "föreslagen", "slutat")]
-    await seat.people.members.bootstrap(OTHER, [outsider.user, seat.second.user], by="test")
+    await seat.people.members.bootstrap(OTHER, as_members(outsider, seat.second), by="test")
     for person in (pending, left):
         await seat.people.members.propose(INBOX, person.user.id, MembershipRole.MEMBER, by=None)
     await seat.people.members.admit(INBOX, left.user.id, by=seat.first.user)
@@ -258,6 +273,24 @@ async def test_one_proposes_only_people_of_the_authority_that_owns_the_inbox(sea
 
     with pytest.raises(InvalidRequestError):
         await seat.people.members.propose(INBOX, stranger.user.id, MembershipRole.MEMBER, by=None)
+
+
+async def test_a_membership_across_authorities_gives_nothing_even_with_a_sound_row(seat: Seat) -> None:
+    """Such a row cannot be made by an act; were it made all the same, it would not count."""
+    stranger = await seat.people.person("region", HSV)
+    row = await seat.people.integrity.sign(dataclasses.replace(await seat.proposed(), user=stranger.user.id))
+    await seat.people.store.commit(Work(changes=(Insert(row),)))
+
+    with pytest.raises(InvalidRequestError):
+        await seat.people.members.admit(INBOX, stranger.user.id, by=seat.first.user)
+    active = await seat.people.integrity.sign(
+        dataclasses.replace(row, state=MembershipState.ACTIVE, version=row.version + 1)
+    )
+    await seat.people.store.commit(Work(changes=(Update(active),)))
+    with pytest.raises(NotFoundError):
+        await seat.people.members.require_member(stranger.user, INBOX)
+    with pytest.raises(InvalidRequestError):
+        await seat.people.members.bootstrap(OTHER, as_members(seat.first, stranger), by="test")
 
 
 async def test_a_member_or_a_proposed_one_is_not_proposed_again(seat: Seat) -> None:
@@ -362,7 +395,7 @@ async def test_a_planted_membership_is_refused(seat: Seat, source: str) -> None:
     if source.startswith("a colleague"):
         row = dataclasses.replace(await members.require_member(seat.first.user, INBOX), user=seat.newcomer.user.id)
     else:
-        await members.bootstrap(OTHER, [seat.newcomer.user, seat.second.user], by="test")
+        await members.bootstrap(OTHER, as_members(seat.newcomer, seat.second), by="test")
         row = dataclasses.replace(await members.require_member(seat.newcomer.user, OTHER), inbox=INBOX.id)
     await seat.people.store.commit(Work(changes=(Insert(row),)))
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from gateway.errors import (
+    NotFoundError,
     SessionEndedError,
 )
 from gateway.model.base import HOUR, MINUTE, Instant, UserId
-from gateway.model.identity import Session, SessionState
-from gateway.ports import Insert, Work
+from gateway.model.identity import Session, SessionState, UserState
+from gateway.ports import Insert, Update, Work
 from gateway.sessions import session_id
 from tests.people import People, Person, by_sql
 
@@ -132,6 +133,29 @@ async def test_a_disabled_user_is_out_at_the_next_act(people: People, person: Pe
 
     with pytest.raises(SessionEndedError):
         await people.sessions.still_active(signed)
+
+
+async def test_a_disabled_user_is_out_although_a_session_row_was_left_active(people: People, person: Person) -> None:
+    """A session begun while the account was being disabled."""
+    signed = await people.signed_in(person)
+    disabled = dataclasses.replace(person.user, state=UserState.DISABLED, version=2)
+    await people.store.commit(Work(changes=(Update(await people.integrity.sign(disabled)),)))
+
+    with pytest.raises(SessionEndedError):
+        await people.sessions.still_active(signed)
+
+
+async def test_one_ends_another_session_of_ones_own_and_nobody_elses(people: People, person: Person) -> None:
+    here, elsewhere = await people.signed_in(person), await people.signed_in(person)
+    colleague = await people.signed_in(await people.person("kollega"))
+
+    await people.sessions.end(here, elsewhere.session.id)
+
+    assert [row.id for row in await people.sessions.list(person.user)] == [here.session.id]
+    for session in (colleague.session.id, session_id("okänd")):
+        with pytest.raises(NotFoundError):
+            await people.sessions.end(here, session)
+    assert await people.sessions.still_active(colleague)
 
 
 # --- C14: planted and altered sessions -------------------------------------------------------------------------------

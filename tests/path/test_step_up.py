@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import (
     ConflictError,
+    DecisionStaleError,
     GatewayError,
     IntegrityError,
     SessionEndedError,
@@ -195,6 +196,27 @@ async def test_a_wrong_code_opens_nothing_and_is_logged(people: People, person: 
 
     assert people.store._rows(StepUpWindow) == []
     assert ("step_up_failed", "deny", INBOX.id) in await people.told()
+
+
+async def test_a_step_up_rests_on_the_user_as_read(people: People, person: Person) -> None:
+    """H1: disabled between the reading and the commit: no window, and the code is not spent."""
+    signed = await people.signed_in(person)
+    await people.accounts.disable(person.user.id, by=person.user)
+
+    with pytest.raises(DecisionStaleError):
+        await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    assert people.store._rows(StepUpWindow) == []
+
+
+async def test_an_altered_window_is_not_repaired_in_silence_by_a_new_code(people: People, person: Person) -> None:
+    signed = await stepped_up(people, person)
+    row = await people.store.get(StepUpWindow, signed.session.id, INBOX.id)
+    assert row is not None
+    await by_sql(people.store, row, ends_at=Instant(2**60))
+
+    with pytest.raises(IntegrityError):
+        await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    assert len(await people.alarms()) == 1
 
 
 async def test_a_colleagues_code_opens_nothing(people: People, person: Person) -> None:
