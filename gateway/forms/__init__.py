@@ -1,0 +1,256 @@
+"""Form definitions as data: what is asked, how it is classed, and the JSON Schema that follows from it.
+
+Why this exists: which field may go to whom is law, and which fields there are is agreed between the authorities; both
+change without a programmer. So a form version is one data file, read once, checked, and never edited: a change is a new
+version (docs/forms.md). `urgency` and the header questions are fields like the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema_rs
+import rfc8785
+
+from gateway.errors import SetupError, UnknownFormError
+from gateway.model.classes import Category, ItemClass, PrivacyClass, Stage
+
+HERE: Final = Path(__file__).parent
+MAX_LIST: Final = 64
+_STAGES: Final = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The field is asked for when another field has one of these values."""
+
+    field: str
+    values: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One question.
+
+    `required` is R, C (when `when` holds) or O. `category_from` names the field in which the writer ticks categories.
+    """
+
+    id: str
+    label: str
+    help: str
+    type: str
+    required: str
+    privacy: PrivacyClass
+    stage: Stage
+    category: Category
+    codes: Mapping[str, str]
+    when: Condition | None
+    min: int | None
+    max: int | None
+    future: bool
+    after: str
+    within_days: int | None
+    all: tuple[str, ...]
+    category_from: str
+
+    @property
+    def item_class(self) -> ItemClass:
+        return ItemClass(self.stage, self.privacy, self.category)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Three to seven related questions."""
+
+    id: str
+    title: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One version of a form."""
+
+    id: str
+    version: int
+    title: str
+    statement: str
+    ttl_days: int
+    sections: tuple[Section, ...]
+    fields: Mapping[str, Field]
+    digest: str
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema 2020-12 of a complete form. Classes and labels ride along as `x-` keywords."""
+        conditions = [_condition(field) for field in self.fields.values() if field.when]
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.title,
+            "x-form": [self.id, self.version],
+            "type": "object",
+            "properties": {field.id: _schema_of(field) for field in self.fields.values() if field.type != "file"},
+            "required": [field.id for field in self.fields.values() if field.required == "R"],
+            **({"allOf": conditions} if conditions else {}),
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def validator(self) -> jsonschema_rs.Draft202012Validator:
+        return jsonschema_rs.Draft202012Validator(self.schema, validate_formats=True)
+
+    def stage_schema(self, stage: Stage) -> dict[str, Any]:
+        """What a projection for `stage` must be: required fields of the stages reached, and no later field."""
+        reached = [field for field in self.fields.values() if field.stage <= stage and field.type != "file"]
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"{self.title} ({stage})",
+            "type": "object",
+            "properties": {field.id: _schema_of(field) for field in reached},
+            "required": [field.id for field in reached if field.required == "R"],
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def _stage_validators(self) -> Mapping[Stage, jsonschema_rs.Draft202012Validator]:
+        return {
+            stage: jsonschema_rs.Draft202012Validator(self.stage_schema(stage), validate_formats=True)
+            for stage in _STAGES
+        }
+
+    def stage_validator(self, stage: Stage) -> jsonschema_rs.Draft202012Validator:
+        return self._stage_validators[stage]
+
+    def item_classes(self, stage: Stage) -> frozenset[ItemClass]:
+        """The classes of all fields up to `stage`."""
+        return frozenset(field.item_class for field in self.fields.values() if field.stage <= stage)
+
+
+def _schema_of(field: Field) -> dict[str, Any]:
+    notes = {
+        "title": field.label,
+        "x-privacy": str(field.privacy),
+        "x-stage": str(field.stage),
+        "x-category": str(field.category),
+    }
+    text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": field.max or 200}
+    match field.type:
+        case "str" | "text":
+            kind = text
+        case "date":
+            kind = {"type": "string", "format": "date"}
+        case "bool":
+            kind = {"type": "boolean"}
+        case "int":
+            kind = {"type": "integer", "minimum": field.min, "maximum": field.max}
+        case "code":
+            kind = {"enum": list(field.codes)}
+        case "multi":
+            kind = {"type": "array", "items": {"enum": list(field.codes)}, "minItems": 1, "uniqueItems": True}
+        case "id":
+            kind = {"type": "object", "required": ["kind"]}
+        case "exchanges":
+            pair = {
+                "type": "object",
+                "properties": {"from": text, "to": text},
+                "required": ["from", "to"],
+                "additionalProperties": False,
+            }
+            kind = {"type": "array", "items": pair, "minItems": 1, "maxItems": MAX_LIST, "uniqueItems": True}
+        case other:
+            raise SetupError(f"unknown field type {other}", next_step="Rätta formulärfilen.")
+    return {**notes, **kind}
+
+
+def _condition(field: Field) -> dict[str, Any]:
+    condition = field.when
+    if condition is None:
+        raise SetupError(f"field {field.id} has no condition", next_step="Rätta formulärfilen.")
+    return {
+        "if": {"properties": {condition.field: {"enum": list(condition.values)}}, "required": [condition.field]},
+        "then": {"required": [field.id]},
+    }
+
+
+class FormCatalogue:
+    """Every form version that this gateway knows."""
+
+    def __init__(self, forms: Sequence[Form]) -> None:
+        self._forms = {(form.id, form.version): form for form in forms}
+
+    @classmethod
+    def load(cls) -> FormCatalogue:
+        """The forms that ship with the program.
+
+        Raises:
+            SetupError: a file does not parse.
+        """
+        return cls([parse_form(path.read_text("utf-8")) for path in sorted(HERE.glob("*.json"))])
+
+    def get(self, form_type: str, version: int) -> Form:
+        """Raises UnknownFormError."""
+        form = self._forms.get((form_type, version))
+        if form is None:
+            raise UnknownFormError(
+                "unknown form or version",
+                swedish="Blanketten finns inte i den versionen.",
+                next_step="Öppna en ny blankett: den senaste versionen används då. Utkastet är kvar.",
+            )
+        return form
+
+    def all(self) -> list[Form]:
+        """By id, then version."""
+        return [self._forms[key] for key in sorted(self._forms)]
+
+
+def parse_form(text: str) -> Form:
+    """A form from its data file.
+
+    Raises:
+        SetupError: the file does not describe a form.
+    """
+    try:
+        data = json.loads(text)
+        fields = {item["id"]: _field(item) for item in data["fields"]}
+        sections = tuple(Section(s["id"], s["title"], tuple(s["fields"])) for s in data["sections"])
+        return Form(
+            data["id"],
+            data["version"],
+            data["title"],
+            data.get("statement", ""),
+            data["ttl_days"],
+            sections,
+            fields,
+            hashlib.sha256(rfc8785.dumps(data)).hexdigest(),
+        )
+    except (KeyError, ValueError, TypeError) as fault:
+        raise SetupError("a form file does not parse", next_step="Rätta formulärfilen.") from fault
+
+
+def _field(item: Mapping[str, Any]) -> Field:
+    when = item.get("when")
+    return Field(
+        id=item["id"],
+        label=item["label"],
+        help=item.get("help", ""),
+        type=item["type"],
+        required=item["required"],
+        privacy=PrivacyClass(item["privacy"]),
+        stage=Stage(item["stage"]),
+        category=Category(item["category"]),
+        codes={code["code"]: code["swedish"] for code in item.get("codes", ())},
+        when=Condition(when["field"], tuple(when["in"])) if when else None,
+        min=item.get("min"),
+        max=item.get("max"),
+        future=item.get("future", False),
+        after=item.get("after", ""),
+        within_days=item.get("within_days"),
+        all=tuple(item.get("all", ())),
+        category_from=item.get("category_from", ""),
+    )
