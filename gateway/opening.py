@@ -22,7 +22,7 @@ from gateway.consents import Consents
 from gateway.decide import AccessAction, Decider, OpeningAct
 from gateway.deliver import receipt_delivery
 from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
-from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant, fact
+from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant
 from gateway.model.directory import InboxKind
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
@@ -113,8 +113,9 @@ class Opening:
         )
         if file is None or blob is None:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller är inte för er.")
-        sealer = message_administration(message)
-        return file, self._attachments.open(file, sealer, self._guarded(signed, standing, self._blobs.read(blob)))
+        return file, self._attachments.open(
+            file, message.administration, self._guarded(signed, standing, self._blobs.read(blob))
+        )
 
     async def _guarded(self, signed: Signed, standing: Standing, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         since = 0
@@ -271,10 +272,3 @@ class Opening:
             detail={"cause": str(fault.__cause__ or "")},
         )
         await self._store.commit(Work(entries=(entry,)))
-
-
-def message_administration(message: Message):  # type: ignore[no-untyped-def]
-    return message.administration
-
-
-__all__ = ["OpenedMessage", "Opening", "fact"]

@@ -15,7 +15,6 @@ from gateway.directory import Directory, Snapshot
 from gateway.errors import ForbiddenError, NotFoundError
 from gateway.members import Members
 from gateway.model.base import GATEWAY, Fact, InboxId, fact
-from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
 from gateway.model.identity import Membership, Role
 from gateway.ports import Store, Work
@@ -54,9 +53,7 @@ class Rights:
         self._decider = decider
         self._auditor = auditor
 
-    async def act(
-        self, signed: Signed, inbox: InboxId, action: AccessAction, *, form_type: str = "", stage: Stage | None = None
-    ) -> Standing:
+    async def act(self, signed: Signed, inbox: InboxId, action: AccessAction, *, form_type: str = "") -> Standing:
         """`signed` acting in `inbox`.
 
         Raises:
@@ -80,7 +77,6 @@ class Rights:
             membership_role=membership.role,
             inbox_kind=found.kind,
             form_type=form_type,
-            stage=stage,
         )
         try:
             await self._decider.require_access(request)

@@ -1,0 +1,237 @@
+"""Store: accept a sealed message in one durable transaction, or not at all.
+
+Why this exists: *acknowledged means durable, one visible copy, logged*. So the message, its envelopes and wraps, the
+deliveries, the case's next state, the decision, the idempotency record and the audit entries are one Work, and the
+facts that the decision rests on are re-read inside it: an earlier withdrawal wins, a later one loses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import rfc8785
+
+from gateway import failpoints
+from gateway.audit import AuditAction, Auditor
+from gateway.cases import moved
+from gateway.decide import Decision
+from gateway.deliver import new_delivery_id
+from gateway.errors import ConflictError, IdempotencyConflictError
+from gateway.model.base import AdministrationId, InboxId, Instant, MessageId, fact
+from gateway.model.path import (
+    Case,
+    CaseParty,
+    Channel,
+    DecisionRecord,
+    Delivery,
+    DeliveryConsent,
+    Envelope,
+    IdempotencyRecord,
+)
+from gateway.ports import Change, Insert, Store, Update, Vault, Work
+from gateway.rights import Standing
+from gateway.seal import SealedMessage
+from gateway.states import CaseEvent, DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that may come twice: its key, and the HMAC of what it asked for."""
+
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the sender is told: the message and its deliveries. `repeated` when an earlier request was answered again."""
+
+    message: MessageId
+    repeated: bool
+
+
+class Acceptance:
+    """The last step of sending."""
+
+    def __init__(self, store: Store, vault: Vault, auditor: Auditor) -> None:
+        self._store = store
+        self._vault = vault
+        self._auditor = auditor
+
+    async def request(self, administration: AdministrationId, key: str, asked: object) -> Request | None:
+        """The fingerprint of what is asked; None without a key."""
+        if not key:
+            return None
+        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))  # type: ignore[arg-type]
+
+    async def answered(self, inbox: InboxId, request: Request | None) -> Accepted | None:
+        """The answer that this request got before, if it came before.
+
+        Raises:
+            IdempotencyConflictError: the key was used for something else; the first request stands.
+        """
+        if request is None:
+            return None
+        known = await self._store.get(IdempotencyRecord, inbox, request.key)
+        if known is None:
+            return None
+        if known.fingerprint != request.fingerprint:
+            raise IdempotencyConflictError(
+                "the idempotency key was used for another request",
+                swedish="Samma nyckel har redan använts för något annat.",
+                next_step="Det första utskicket gäller. Använd en ny nyckel för ett nytt utskick.",
+            )
+        return Accepted(MessageId(json.loads(known.answer)["message"]), repeated=True)
+
+    async def accept(
+        self,
+        standing: Standing,
+        sealed: SealedMessage,
+        decision: Decision,
+        case: Case,
+        *,
+        event: CaseEvent | None,
+        matched_units: tuple[str, ...] | None = None,
+        request: Request | None,
+        due_at: Instant,
+        extra: Sequence[Change] = (),
+        action: AuditAction = AuditAction.SENT,
+    ) -> Accepted:
+        """Commit everything that sending made.
+
+        Raises:
+            DecisionStaleError: a consent, membership, route, key epoch or the case moved since the decision.
+            ConflictError: the same, for a row that this act changes.
+        """
+        message = sealed.message
+        changes: list[Change] = [Insert(message)]
+        changes += [Insert(envelope) for envelope in sealed.envelopes]
+        changes += [Insert(wrap) for wrap in sealed.wraps]
+        changes += [Insert(file) for file in sealed.files]
+        for envelope in sealed.envelopes:
+            if not envelope.sender_copy:
+                changes += await self._delivery(envelope, decision, case, due_at, sealed.not_after)
+        changes.append(Insert(await self._record(decision, message.administration, case)))
+        if event is not None:
+            changes.append(Update(moved(case, event, at=message.created_at, matched_units=matched_units)))
+        changes += extra
+        if request is not None:
+            changes.append(Insert(_answer(message.administration, standing.inbox.id, request, message.id, decision.at)))
+        entries = [
+            await self._auditor.entry(
+                logged,
+                administration=message.administration,
+                actor=standing.signed.user,
+                role=standing.role,
+                object=message.id,
+                case=case.id,
+                outcome="permit",
+                policies=decision.rules,
+                detail={"decision": decision.id, "transcripts": [e.transcript.hex() for e in sealed.envelopes]},
+            )
+            for logged in (AuditAction.DECIDED, action)
+        ]
+        expects = dict.fromkeys((*standing.facts, *decision.facts, *sealed.facts))
+        if event is None:
+            expects[fact(case)] = None
+        failpoints.reached("send.before_commit")
+        try:
+            await self._store.commit(Work(expects=tuple(expects), changes=tuple(changes), entries=tuple(entries)))
+        except ConflictError:
+            repeated = await self.answered(standing.inbox.id, request)  # the same request won in parallel
+            if repeated is not None:
+                return repeated
+            raise
+        failpoints.reached("send.after_commit")
+        return Accepted(message.id, repeated=False)
+
+    async def refused(self, standing: Standing, decision: Decision, case: Case) -> None:
+        """Log a refusal: it is audited like a permit, and nothing else is written."""
+        entry = await self._auditor.entry(
+            AuditAction.DECIDED,
+            administration=standing.inbox.administration,
+            actor=standing.signed.user,
+            role=standing.role,
+            object=decision.id,
+            case=case.id,
+            outcome="deny",
+            policies=decision.rules,
+        )
+        await self._store.commit(Work(entries=(entry,)))
+
+    async def _delivery(
+        self, envelope: Envelope, decision: Decision, case: Case, due_at: Instant, expires_at: Instant
+    ) -> list[Change]:
+        delivery = Delivery(
+            administration=envelope.administration,
+            id=new_delivery_id(),
+            envelope=envelope.id,
+            message=envelope.message,
+            inbox=envelope.inbox,
+            channel=Channel.LOCAL,
+            state=DeliveryState.QUEUED,
+            due_at=due_at,
+            expires_at=expires_at,
+            changed_at=envelope.created_at,
+        )
+        changes: list[Change] = [Insert(delivery)]
+        decided = next(found for found in decision.recipients if found.inbox == envelope.inbox)
+        for consent in decided.consents:
+            changes.append(
+                Insert(DeliveryConsent(administration=consent.administration, delivery=delivery.id, consent=consent.id))
+            )
+        if await self._store.get(CaseParty, case.id, envelope.inbox) is None:
+            changes.append(
+                Insert(
+                    CaseParty(
+                        administration=envelope.administration,
+                        case=case.id,
+                        inbox=envelope.inbox,
+                        since=envelope.created_at,
+                    )
+                )
+            )
+        return changes
+
+    async def _record(self, decision: Decision, administration: AdministrationId, case: Case) -> DecisionRecord:
+        """The decision as taken: rules and classes per recipient, sealed (they tell of what the form holds)."""
+        told = {
+            "recipients": [
+                {
+                    "inbox": recipient.inbox,
+                    "stage": str(recipient.stage),
+                    "rulings": [
+                        [str(item.stage), str(item.privacy), str(item.category), ruling.rule, str(ruling.outcome)]
+                        for item, ruling in sorted(recipient.rulings.items())
+                    ],
+                    "consents": [consent.id for consent in recipient.consents],
+                    "warnings": list(recipient.warnings),
+                }
+                for recipient in decision.recipients
+            ]
+        }
+        context = f"{DecisionRecord.TABLE}|{decision.id}|sealed"
+        return DecisionRecord(
+            administration=administration,
+            id=decision.id,
+            case=case.id,
+            at=decision.at,
+            outcome="permit",
+            policies=decision.policies,
+            sealed=await self._vault.seal_field(administration, context, rfc8785.dumps(told)),
+        )
+
+
+def _answer(
+    administration: AdministrationId, inbox: InboxId, request: Request, message: MessageId, at: Instant
+) -> IdempotencyRecord:
+    return IdempotencyRecord(
+        administration=administration,
+        inbox=inbox,
+        idempotency_key=request.key,
+        fingerprint=request.fingerprint,
+        answer=json.dumps({"message": message}),
+        created_at=at,
+    )
