@@ -26,6 +26,7 @@ from gateway.forms import Form, FormCatalogue
 from gateway.model.base import SECOND, CaseId, DraftId, InboxId, Instant, MessageId
 from gateway.model.classes import Purpose, Stage
 from gateway.model.directory import Inbox, InboxKind
+from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Case, Draft, Message
 from gateway.ports import Change, Clock, Delete, Store, Update, Work
 from gateway.rights import Rights, Standing
@@ -288,6 +289,13 @@ class Sending:
                 swedish="Din egen inkorg kan inte vara mottagare: ni får alltid en egen kopia.",
                 next_step="Ta bort den bland mottagarna. Utkastet är kvar.",
             )
+        for inbox in inboxes:
+            if await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is None:
+                raise RecipientError(
+                    f"inbox {inbox.id} has no members yet",
+                    swedish=f"Ingen läser {inbox.name} än: inkorgen saknar medlemmar.",
+                    next_step="Välj en annan mottagare, eller kontakta den som sköter adressboken. Utkastet är kvar.",
+                )
         return Dispatch(
             sender=standing.inbox,
             case=case,

@@ -28,22 +28,33 @@ _STAGES: Final = tuple(Stage)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The field is asked for when another field has one of these values."""
+    """The field is required when another field has (or, for several choices, holds) one of these values.
+
+    `otherwise` says whether it may be answered anyway; if not, an answer contradicts the other field.
+    """
 
     field: str
     values: tuple[object, ...]
+    otherwise: bool = False
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        answer = values.get(self.field)
+        return any(one in self.values for one in answer) if isinstance(answer, list) else answer in self.values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
     """One question.
 
-    `required` is R, C (when `when` holds) or O. `category_from` names the field in which the writer ticks categories.
+    `required` is R, C or O. A C field has `when` (required when it holds) or `judged`: the Swedish condition that only
+    the writer can judge, and that is therefore told and never enforced. `ask` is what the writer is told when the
+    answer is missing. `category_from` names the field in which the writer ticks categories.
     """
 
     id: str
     label: str
     help: str
+    ask: str
     type: str
     required: str
     privacy: PrivacyClass
@@ -51,6 +62,7 @@ class Field:
     category: Category
     codes: Mapping[str, str]
     when: Condition | None
+    judged: str
     min: int | None
     max: int | None
     future: bool
@@ -89,17 +101,7 @@ class Form:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema 2020-12 of a complete form. Classes and labels ride along as `x-` keywords."""
-        conditions = [_condition(field) for field in self.fields.values() if field.when]
-        return {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": self.title,
-            "x-form": [self.id, self.version],
-            "type": "object",
-            "properties": {field.id: _schema_of(field) for field in self.fields.values() if field.type != "file"},
-            "required": [field.id for field in self.fields.values() if field.required == "R"],
-            **({"allOf": conditions} if conditions else {}),
-            "additionalProperties": False,
-        }
+        return self._schema(self.title, list(self.fields.values()))
 
     @cached_property
     def validator(self) -> jsonschema_rs.Draft202012Validator:
@@ -107,15 +109,29 @@ class Form:
 
     def stage_schema(self, stage: Stage) -> dict[str, Any]:
         """What a projection for `stage` must be: required fields of the stages reached, and no later field."""
-        reached = [field for field in self.fields.values() if field.stage <= stage and field.type != "file"]
+        return self._schema(f"{self.title} ({stage})", [f for f in self.fields.values() if f.stage <= stage])
+
+    def _schema(self, title: str, fields: Sequence[Field]) -> dict[str, Any]:
+        asked = [field for field in fields if field.type != "file"]  # files have rows of their own
+        conditions = [_condition(field, self.fields[field.when.field]) for field in asked if field.when]
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": f"{self.title} ({stage})",
+            "title": title,
+            "x-form": [self.id, self.version],
             "type": "object",
-            "properties": {field.id: _schema_of(field) for field in reached},
-            "required": [field.id for field in reached if field.required == "R"],
+            "properties": {field.id: _schema_of(field) for field in asked},
+            "required": [field.id for field in asked if field.required == "R"],
+            **({"allOf": conditions} if conditions else {}),
             "additionalProperties": False,
         }
+
+    def required_fields(self, stage: Stage, values: Mapping[str, Any]) -> list[Field]:
+        """The fields that `values` must hold at `stage`: R, and C where the condition holds."""
+        return [
+            field
+            for field in self.fields.values()
+            if field.stage <= stage and (field.required == "R" or (field.when and field.when.holds(values)))
+        ]
 
     @cached_property
     def _stage_validators(self) -> Mapping[Stage, jsonschema_rs.Draft202012Validator]:
@@ -168,12 +184,11 @@ def _schema_of(field: Field) -> dict[str, Any]:
     return {**notes, **kind}
 
 
-def _condition(field: Field) -> dict[str, Any]:
-    condition = field.when
-    if condition is None:
-        raise SetupError(f"field {field.id} has no condition", next_step="Rätta formulärfilen.")
+def _condition(field: Field, other: Field) -> dict[str, Any]:
+    values = {"enum": list(field.when.values)} if field.when else {}
+    held = {"type": "array", "contains": values} if other.type == "multi" else values
     return {
-        "if": {"properties": {condition.field: {"enum": list(condition.values)}}, "required": [condition.field]},
+        "if": {"properties": {other.id: held}, "required": [other.id]},
         "then": {"required": [field.id]},
     }
 
@@ -219,6 +234,7 @@ def parse_form(text: str) -> Form:
         data = json.loads(text)
         fields = {item["id"]: _field(item) for item in data["fields"]}
         sections = tuple(Section(s["id"], s["title"], tuple(s["fields"])) for s in data["sections"])
+        _check(data["fields"], fields, sections)
         return Form(
             data["id"],
             data["version"],
@@ -233,19 +249,41 @@ def parse_form(text: str) -> Form:
         raise SetupError("a form file does not parse", next_step="Rätta formulärfilen.") from fault
 
 
+def _check(items: Sequence[object], fields: Mapping[str, Field], sections: Sequence[Section]) -> None:
+    """What one field alone cannot show. Raises ValueError with the id at fault: ids are not content."""
+    placed = [name for section in sections for name in section.fields]
+    if len(items) != len(fields) or sorted(placed) != sorted(fields):
+        raise ValueError("every field stands once in the list and once in a section")
+    for field in fields.values():
+        named = [field.when.field] if field.when else []
+        named += [name for name in (field.after, field.category_from) if name]
+        if not set(named) <= set(fields):
+            raise ValueError(f"{field.id} names an unknown field")
+        if (field.required == "C") != bool(field.when or field.judged) or field.required not in ("R", "C", "O"):
+            raise ValueError(f"{field.id}: C, and only C, has a condition")
+        if (field.type in ("code", "multi")) != bool(field.codes):
+            raise ValueError(f"{field.id}: code and multi, and only they, have codes")
+        if field.when and fields[field.when.field].stage > field.stage:
+            raise ValueError(f"{field.id} depends on a field of a later stage")
+        if (field.privacy in (PrivacyClass.P0, PrivacyClass.P1)) and field.category is not Category.ADMIN:
+            raise ValueError(f"{field.id}: P0 and P1 are ADMIN")
+
+
 def _field(item: Mapping[str, Any]) -> Field:
     when = item.get("when")
     return Field(
         id=item["id"],
         label=item["label"],
         help=item.get("help", ""),
+        ask=item.get("ask", ""),
         type=item["type"],
         required=item["required"],
         privacy=PrivacyClass(item["privacy"]),
         stage=Stage(item["stage"]),
         category=Category(item["category"]),
         codes={code["code"]: code["swedish"] for code in item.get("codes", ())},
-        when=Condition(when["field"], tuple(when["in"])) if when else None,
+        when=Condition(when["field"], tuple(when["in"]), when.get("otherwise") == "allowed") if when else None,
+        judged=item.get("judged", ""),
         min=item.get("min"),
         max=item.get("max"),
         future=item.get("future", False),
