@@ -7,6 +7,7 @@ recipient at this stage, checked against the stage's own schema; a held-back fie
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -15,14 +16,16 @@ from datetime import date
 from typing import Any, Final
 
 from gateway.errors import FieldError, InvalidFormError
-from gateway.forms import Field, Form
+from gateway.forms import MAX_LIST, Field, Form
+from gateway.forms.detectors import INSTEAD, traces
 from gateway.model.classes import Category, ItemClass, Stage
-from gateway.personid import identity_faults, normalised
+from gateway.personid import PersonIdError, normalised, parse
 
 MAX_TEXT: Final = 100_000
-_IDENTITY: Final = re.compile(r"(?<!\d)(?:19|20)?\d{6}\s?[-+]?\s?\d{4}(?!\d)")
-_PHONE: Final = re.compile(r"(?<![\d-])(?:\+46|0046|0)[\s-]?\d{1,3}[\s-]?\d{2,3}[\s-]?\d{2}[\s-]?\d{2}(?!\d)")
-_EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+MAX_ITEMS: Final = 200
+_FIELD_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+#: Characters that change how others are shown: the writer cannot see them, so the reader must not get them.
+_DECEIVING: Final = frozenset("\u200b\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,10 @@ def validate(form: Form, values: Mapping[str, Any], *, today: date) -> None:
     Raises:
         InvalidFormError: with all faults; the draft is kept.
     """
-    faults = [*_oversized(form, values)]
-    if not faults:
-        faults = [*_schema_faults(form, values), *_own_faults(form, values, today), *_detected(form, values)]
+    sound, unfit = _sound(form, values)
+    faults = [*unfit, *_schema_faults(form, sound), *_own_faults(form, sound, today), *detect(form, sound)]
+    broken = {_root(fault) for fault in unfit}  # what could not be looked at is not missing as well
+    faults = [f for f in faults if f in unfit or _root(f) not in broken]
     if faults:
         order = list(form.fields)
         faults.sort(key=lambda fault: order.index(_root(fault)) if _root(fault) in form.fields else len(order))
@@ -57,19 +61,78 @@ def _root(fault: FieldError) -> str:
     return fault.pointer.split("/")[1] if "/" in fault.pointer else ""
 
 
-def _oversized(form: Form, values: Mapping[str, Any]) -> Iterable[FieldError]:
-    """Refuse bulk before anything looks at it."""
-    for name, value in values.items():
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            label = form.fields[name].label if name in form.fields else "Fältet"
-            limit = form.fields[name].max if name in form.fields else None
-            yield FieldError(_pointer(name), "too_long", f"{label}: skriv högst {limit or MAX_TEXT} tecken.")
+def _sound(form: Form, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+    """The values that may be looked at closely; bulk, unknown fields and what is no JSON is told and left out.
+
+    Everything later takes time in proportion to what it is given, so this comes first.
+    """
+    sound: dict[str, Any] = {}
+    faults: list[FieldError] = []
+    for name, value in itertools.islice(values.items(), MAX_ITEMS):
+        field = form.fields.get(name) if isinstance(name, str) else None
+        if field is None or field.type == "file":  # files are uploaded one by one and have rows of their own
+            text = "Ta bort uppgiften: den hör inte till den här blanketten."
+            faults.append(FieldError(_unknown(name), "unknown", text))
+        elif isinstance(value, str) and len(value) > (field.max or MAX_TEXT):
+            faults.append(FieldError(_pointer(name), "too_long", _too_long(field, len(value))))
+        elif trouble := _unfit(value):
+            faults.append(FieldError(_pointer(name), trouble, f"{field.label}: {_UNFIT[trouble]}"))
+        else:
+            sound[name] = value
+    if len(values) > MAX_ITEMS:
+        faults.append(FieldError("", "unknown", "Ta bort uppgifter som inte hör till den här blanketten."))
+    return sound, faults
+
+
+_UNFIT: Final[Mapping[str, str]] = {
+    "type": "fyll i fältet på nytt.",
+    "too_long": f"skriv högst {MAX_TEXT} tecken.",
+    "too_many": f"välj högst {MAX_ITEMS}.",
+    "characters": "skriv texten på nytt utan osynliga tecken.",
+}
+
+
+def _unfit(value: object, depth: int = 0) -> str:
+    """Why a value may not be looked at any closer; empty when it may."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            return "too_long"
+        return "characters" if any(_hidden(character) for character in value) else ""
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, int | float):
+        return "" if abs(value) < 1e9 else "type"  # refuses NaN and infinity, too
+    if depth > 2 or not isinstance(value, list | dict):
+        return "type"
+    if len(value) > MAX_ITEMS:
+        return "too_many"
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return next((trouble for part in parts if (trouble := _unfit(part, depth + 1))), "")
+
+
+def _hidden(character: str) -> bool:
+    if character in "\n\r\t":
+        return False
+    return character in _DECEIVING or unicodedata.category(character) in ("Cc", "Cs", "Co")
+
+
+def _too_long(field: Field, length: int) -> str:
+    limit = field.max or MAX_TEXT
+    return f"{field.label}: korta texten till högst {limit} tecken. Nu är den {length}."
+
+
+def _unknown(name: object) -> str:
+    """Where an unknown field stands; a name that is no name could be content, so it is not repeated."""
+    return _pointer(name) if isinstance(name, str) and _FIELD_NAME.fullmatch(name) else ""
 
 
 def _schema_faults(form: Form, values: Mapping[str, Any]) -> Iterable[FieldError]:
     seen: set[tuple[str, str]] = set()
     for error in form.validator.iter_errors(dict(values)):
         for fault in _in_swedish(form, error):
+            field = form.fields.get(_root(fault))
+            if field is not None and field.type == "id" and fault.kind != "missing":
+                continue  # gateway.personid says it better
             if (fault.pointer, fault.kind) not in seen:
                 seen.add((fault.pointer, fault.kind))
                 yield fault
@@ -82,31 +145,30 @@ def _in_swedish(form: Form, error: Any) -> Iterable[FieldError]:
         name = str(error.kind.property).strip('"')
         yield FieldError(_pointer(*path, name), "missing", _missing(form.fields.get(name)))
         return
-    if kind == "AdditionalProperties":
-        for name in error.kind.unexpected:
-            yield FieldError(_pointer(*path, name), "unknown", "Fältet hör inte till den här blanketten.")
-        return
     field = form.fields.get(path[0]) if path else None
-    label = field.label if field else "Uppgiften"
+    if kind == "AdditionalProperties" or field is None:
+        yield FieldError(_pointer(*path), "unknown", "Ta bort uppgiften: den hör inte till den här blanketten.")
+        return
     texts = {
-        "MaxLength": ("too_long", f"{label}: skriv högst {field.max if field and field.max else 200} tecken."),
+        "MaxLength": ("too_long", f"{field.label}: korta texten till högst {field.max or 200} tecken."),
         "MinLength": ("missing", _missing(field)),
         "MinItems": ("missing", _missing(field)),
-        "Enum": ("code", f"{label}: välj ett av alternativen."),
-        "Format": ("date", f"{label}: skriv datumet som ÅÅÅÅ-MM-DD."),
-        "UniqueItems": ("repeated", f"{label}: samma val står två gånger."),
-        "Maximum": ("range", f"{label}: välj {field.min if field else ''}–{field.max if field else ''}."),
-        "Minimum": ("range", f"{label}: välj {field.min if field else ''}–{field.max if field else ''}."),
+        "MaxItems": ("too_many", f"{field.label}: välj högst {MAX_LIST}."),
+        "Enum": ("code", f"{field.label}: välj ett av alternativen."),
+        "Format": ("date", f"{field.label}: skriv ett datum som finns, som ÅÅÅÅ-MM-DD."),
+        "UniqueItems": ("repeated", f"{field.label}: välj varje alternativ en gång."),
+        "Maximum": ("range", f"{field.label}: välj {field.min}–{field.max}."),
+        "Minimum": ("range", f"{field.label}: välj {field.min}–{field.max}."),
     }
-    code, text = texts.get(kind, ("type", f"{label}: uppgiften har fel form."))
+    code, text = texts.get(kind, ("type", _missing(field)))
     yield FieldError(_pointer(*path), code, text)
 
 
 def _missing(field: Field | None) -> str:
+    """What to do when there is no answer (GOV.UK Design System, error messages: say how to fix it)."""
     if field is None:
-        return "Uppgiften saknas."
-    verb = {"code": "Välj", "bool": "Svara ja eller nej", "multi": "Välj minst ett alternativ", "date": "Skriv datum"}
-    return f"{verb.get(field.type, 'Fyll i')}: {field.label}"
+        return "Fyll i uppgiften."
+    return f"{field.ask}." if field.ask else f"Fyll i: {field.label}."
 
 
 def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[FieldError]:
@@ -115,18 +177,17 @@ def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[
         field = form.fields.get(name)
         if field is None:
             continue
-        if any(_control(text) for text in _texts(value)):
-            yield FieldError(_pointer(name), "characters", f"{field.label}: ta bort osynliga tecken och skriv igen.")
         if field.type in ("str", "text") and isinstance(value, str) and value and not value.strip():
             yield FieldError(_pointer(name), "missing", _missing(field))
         if field.type == "id":
-            for kind, text in identity_faults(value):
-                yield FieldError(_pointer(name), kind, text)
+            yield from _identity_faults(name, value, today)
         if field.all and isinstance(value, list) and set(field.all) - set(value):
             yield FieldError(_pointer(name), "incomplete", f"{field.label}: alla punkter ska vara genomgångna.")
         if field.type == "date":
             yield from _date_faults(field, value, values, today)
-        if field.when and field.required == "C" and values.get(field.when.field) not in field.when.values:
+        if field.type == "exchanges":
+            yield from _exchange_faults(field, value)
+        if field.when and not field.when.otherwise and not field.when.holds(values):
             other = form.fields[field.when.field].label
             yield FieldError(
                 _pointer(name), "contradiction", f"{field.label} hör inte ihop med svaret på {other}. Ändra ett av dem."
@@ -135,19 +196,19 @@ def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[
         yield from _referral_faults(values)
 
 
-def _texts(value: object) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
+def _identity_faults(name: str, value: object, today: date) -> Iterable[FieldError]:
+    try:
+        parse(value, today=today)
+    except PersonIdError as trouble:
+        for fault in trouble.faults:
+            yield FieldError(_pointer(name, *([fault.part] if fault.part else [])), fault.kind, fault.swedish)
 
 
-def _control(text: str) -> bool:
-    return any(unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\r\t" for character in text)
+def _exchange_faults(field: Field, value: object) -> Iterable[FieldError]:
+    for place, pair in enumerate(value if isinstance(value, list) else []):
+        if isinstance(pair, Mapping) and pair.get("from") == pair.get("to") and "from" in pair:
+            text = f"{field.label}: välj två olika verksamheter. Inom en och samma behövs inget samtycke."
+            yield FieldError(_pointer(field.id, str(place)), "contradiction", text)
 
 
 def _date_faults(field: Field, value: object, values: Mapping[str, Any], today: date) -> Iterable[FieldError]:
@@ -171,44 +232,27 @@ def _day(value: object) -> date | None:
 
 
 def _referral_faults(values: Mapping[str, Any]) -> Iterable[FieldError]:
-    if (values.get("request_kind") == "LVM27") != (values.get("legal_ground") == "LVM_27") and {
-        "request_kind",
-        "legal_ground",
-    } <= values.keys():
-        yield FieldError(
-            "/legal_ground",
-            "contradiction",
-            "Typ av uppdrag och lagrum går inte ihop: 27 § LVM ska stå i båda eller ingen.",
-        )
+    kind, ground = values.get("request_kind"), values.get("legal_ground")
+    # An update may concern a person who is placed under 27 § LVM; a new assignment under it has its own kind.
+    if (kind == "LVM27" and ground in ("SOL_11_1", "OTHER")) or (kind == "NEW" and ground == "LVM_27"):
+        text = "Typ av uppdrag och lagrum går inte ihop: välj 27 § LVM i båda eller i ingen."
+        yield FieldError("/legal_ground", "contradiction", text)
 
 
-def _detected(form: Form, values: Mapping[str, Any]) -> Iterable[FieldError]:
-    """What must not stand in text that reaches a board before the person is named to a unit."""
-    name = str(values.get("individual_name", ""))
-    words = [word for word in re.findall(r"\w+", name.casefold()) if len(word) >= 3]
+def detect(form: Form, values: Mapping[str, Any]) -> list[FieldError]:
+    """What points at a person in free text that goes out before the person is named to a unit (stage 1).
+
+    Faults like any other: the writer must rewrite, and is told what to write instead.
+    """
+    name = values.get("individual_name")
+    faults = []
     for field in form.fields.values():
         text = values.get(field.id)
-        if field.type != "text" or field.stage is not Stage.S1 or not isinstance(text, str):
-            continue
-        if _IDENTITY.search(text):
-            yield FieldError(
-                _pointer(field.id),
-                "identity_number",
-                f"{field.label}: ta bort personnumret. Skriv ärendets namn i stället.",
-            )
-        elif _PHONE.search(text):
-            yield FieldError(
-                _pointer(field.id), "phone", f"{field.label}: ta bort telefonnumret. Skriv funktionen i stället."
-            )
-        if _EMAIL.search(text):
-            yield FieldError(
-                _pointer(field.id), "email", f"{field.label}: ta bort e-postadressen. Skriv funktionen i stället."
-            )
-        folded = set(re.findall(r"\w+", text.casefold()))
-        if any(word in folded for word in words):
-            yield FieldError(
-                _pointer(field.id), "name", f"{field.label}: ta bort personens namn. Skriv ”personen” i stället."
-            )
+        # P2 at stage 1 is the case worker's own name and the language: names are meant there, numbers never are.
+        if field.stage is Stage.S1 and field.type in ("str", "text") and isinstance(text, str):
+            for trace in traces(text, name if isinstance(name, str) else ""):
+                faults.append(FieldError(_pointer(field.id), str(trace), f"{field.label}: {INSTEAD[trace]}"))
+    return faults
 
 
 def _pointer(*parts: str) -> str:
@@ -245,8 +289,8 @@ def present_classes(
 def required_classes(form: Form, values: Mapping[str, Any], stage: Stage) -> frozenset[ItemClass]:
     """The classes of the fields that the form requires up to `stage`: without them a recipient gets nothing."""
     found: set[ItemClass] = set()
-    for field in form.fields.values():
-        if field.stage <= stage and field.required == "R" and field.id in values:
+    for field in form.required_fields(stage, values):
+        if field.id in values:
             found |= classes_of(form, field, values)
     return frozenset(found)
 

@@ -1,0 +1,192 @@
+"""The gateway as its callers see it: every use case, built once over the ports.
+
+Why this exists: the server, the command line, the demo and the tests must all walk the same path. `build` puts the use
+cases together from what `gateway.__main__` (or a test) plugs in; nothing here does anything by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.accounts import Accounts
+from gateway.answers import Answers
+from gateway.attachments import Attachments
+from gateway.audit import Auditor
+from gateway.cases import Cases
+from gateway.consents import Consents
+from gateway.decide import Decider, Policy
+from gateway.deliver import Outbox
+from gateway.directory import Directory
+from gateway.drafts import Drafts
+from gateway.factors import Factors
+from gateway.forms import FormCatalogue
+from gateway.identity import PasswordLane, SignIn
+from gateway.inboxes import Inboxes
+from gateway.integrator import Integrator
+from gateway.integrity import Integrity
+from gateway.members import Members
+from gateway.opening import Opening
+from gateway.ports import (
+    AttachmentSealer,
+    Blobs,
+    Clock,
+    KeyMaker,
+    Opener,
+    Sealer,
+    ShredKeys,
+    Store,
+    TileStore,
+    Vault,
+    Worksheets,
+)
+from gateway.register import Register
+from gateway.review import Review
+from gateway.rights import Rights
+from gateway.seal import Sealing
+from gateway.sending import Sending
+from gateway.sessions import SessionRules, Sessions
+from gateway.store import Acceptance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a gateway stands on."""
+
+    store: Store
+    blobs: Blobs
+    tiles: TileStore
+    clock: Clock
+    policy: Policy
+    sealer: Sealer
+    opener: Opener
+    attachments: AttachmentSealer
+    worksheets: Worksheets
+    vault: Vault
+    shred: ShredKeys
+    maker: KeyMaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What an operator may choose."""
+
+    log_name: str = "sambud.example"
+    attachment_max_bytes: int = 100_000_000
+    rules: SessionRules = field(default_factory=SessionRules)
+    totp_window: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Every use case."""
+
+    ports: Ports
+    forms: FormCatalogue
+    directory: Directory
+    auditor: Auditor
+    integrator: Integrator
+    integrity: Integrity
+    accounts: Accounts
+    sign_in: SignIn
+    sessions: Sessions
+    members: Members
+    rights: Rights
+    inboxes: Inboxes
+    cases: Cases
+    consents: Consents
+    drafts: Drafts
+    attachments: Attachments
+    sending: Sending
+    outbox: Outbox
+    opening: Opening
+    answers: Answers
+    register: Register
+    review: Review
+    options: Options
+
+
+def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-1") -> Gateway:
+    """A gateway over `ports`. `owner` names this process in leases."""
+    chosen = options or Options()
+    store, vault, clock = ports.store, ports.vault, ports.clock
+    integrity = Integrity(vault)
+    forms = FormCatalogue.load()
+    auditor = Auditor(chosen.log_name, store, vault, ports.shred, clock)
+    directory = Directory(store, integrity)
+    factors = Factors(vault, integrity, window=chosen.totp_window)
+    sessions = Sessions(store, integrity, factors, auditor, clock, chosen.rules)
+    lane = PasswordLane(vault)
+    members = Members(store, ports.maker, integrity, auditor, clock)
+    decider = Decider(ports.policy)
+    rights = Rights(store, directory, members, decider, auditor)
+    cases = Cases(store, rights, auditor, clock)
+    consents = Consents(store, rights, cases, forms, vault, integrity, auditor, clock)
+    drafts = Drafts(store, rights, cases, forms, ports.worksheets, auditor, clock)
+    attachments = Attachments(
+        store,
+        ports.blobs,
+        rights,
+        drafts,
+        ports.attachments,
+        ports.worksheets,
+        auditor,
+        clock,
+        max_bytes=chosen.attachment_max_bytes,
+    )
+    sealing = Sealing(ports.sealer)
+    acceptance = Acceptance(store, vault, auditor)
+    sending = Sending(
+        store, rights, cases, consents, drafts, attachments, forms, decider, sealing, acceptance, auditor, clock
+    )
+    opening = Opening(
+        store,
+        ports.blobs,
+        rights,
+        sessions,
+        decider,
+        consents,
+        ports.sealer,
+        ports.opener,
+        ports.attachments,
+        auditor,
+        clock,
+    )
+    accounts = Accounts(store, integrity, factors, sessions, lane, auditor, clock)
+    integrator = Integrator(store, ports.tiles, vault, auditor, clock)
+    return Gateway(
+        ports=ports,
+        forms=forms,
+        directory=directory,
+        auditor=auditor,
+        integrator=integrator,
+        integrity=integrity,
+        accounts=accounts,
+        sign_in=SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock),
+        sessions=sessions,
+        members=members,
+        rights=rights,
+        inboxes=Inboxes(store, rights, members, directory),
+        cases=cases,
+        consents=consents,
+        drafts=drafts,
+        attachments=attachments,
+        sending=sending,
+        outbox=Outbox(store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner),
+        opening=opening,
+        answers=Answers(
+            store,
+            rights,
+            cases,
+            forms,
+            sending,
+            sealing,
+            acceptance,
+            opening,
+            ports.sealer,
+            auditor,
+            clock,
+        ),
+        register=Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock),
+        review=Review(store, ports.tiles, vault, auditor, rights),
+        options=chosen,
+    )
