@@ -76,7 +76,7 @@ def _sound(form: Form, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         elif isinstance(value, str) and len(value) > (field.max or MAX_TEXT):
             faults.append(FieldError(_pointer(name), "too_long", _too_long(field, len(value))))
         elif trouble := _unfit(value):
-            faults.append(FieldError(_pointer(name), trouble, f"{field.label}: {_UNFIT[trouble]}"))
+            faults.append(FieldError(_pointer(name), trouble, _named(field, f"{_UNFIT[trouble]}")))
         else:
             sound[name] = value
     if len(values) > MAX_ITEMS:
@@ -118,7 +118,7 @@ def _hidden(character: str) -> bool:
 
 def _too_long(field: Field, length: int) -> str:
     limit = field.max or MAX_TEXT
-    return f"{field.label}: korta texten till högst {limit} tecken. Nu är den {length}."
+    return _named(field, f"korta texten till högst {limit} tecken. Nu är den {length}.")
 
 
 def _unknown(name: object) -> str:
@@ -150,18 +150,23 @@ def _in_swedish(form: Form, error: Any) -> Iterable[FieldError]:
         yield FieldError(_pointer(*path), "unknown", "Ta bort uppgiften: den hör inte till den här blanketten.")
         return
     texts = {
-        "MaxLength": ("too_long", f"{field.label}: korta texten till högst {field.max or 200} tecken."),
+        "MaxLength": ("too_long", _named(field, f"korta texten till högst {field.max or 200} tecken.")),
         "MinLength": ("missing", _missing(field)),
         "MinItems": ("missing", _missing(field)),
-        "MaxItems": ("too_many", f"{field.label}: välj högst {MAX_LIST}."),
-        "Enum": ("code", f"{field.label}: välj ett av alternativen."),
-        "Format": ("date", f"{field.label}: skriv ett datum som finns, som ÅÅÅÅ-MM-DD."),
-        "UniqueItems": ("repeated", f"{field.label}: välj varje alternativ en gång."),
-        "Maximum": ("range", f"{field.label}: välj {field.min}–{field.max}."),
-        "Minimum": ("range", f"{field.label}: välj {field.min}–{field.max}."),
+        "MaxItems": ("too_many", _named(field, f"välj högst {MAX_LIST}.")),
+        "Enum": ("code", _named(field, "välj ett av alternativen.")),
+        "Format": ("date", _named(field, "skriv ett datum som finns, som ÅÅÅÅ-MM-DD.")),
+        "UniqueItems": ("repeated", _named(field, "välj varje alternativ en gång.")),
+        "Maximum": ("range", _named(field, f"välj {field.min}–{field.max}.")),
+        "Minimum": ("range", _named(field, f"välj {field.min}–{field.max}.")),
     }
     code, text = texts.get(kind, ("type", _missing(field)))
     yield FieldError(_pointer(*path), code, text)
+
+
+def _named(field: Field, text: str) -> str:
+    """`text` under the field's own words; a label that is a question keeps its question mark."""
+    return f"{field.label} {text[0].upper()}{text[1:]}" if field.label.endswith("?") else f"{field.label}: {text}"
 
 
 def _missing(field: Field | None) -> str:
@@ -182,7 +187,7 @@ def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[
         if field.type == "id":
             yield from _identity_faults(name, value, today)
         if field.all and isinstance(value, list) and set(field.all) - set(value):
-            yield FieldError(_pointer(name), "incomplete", f"{field.label}: alla punkter ska vara genomgångna.")
+            yield FieldError(_pointer(name), "incomplete", _named(field, "alla punkter ska vara genomgångna."))
         if field.type == "date":
             yield from _date_faults(field, value, values, today)
         if field.type == "exchanges":
@@ -207,7 +212,7 @@ def _identity_faults(name: str, value: object, today: date) -> Iterable[FieldErr
 def _exchange_faults(field: Field, value: object) -> Iterable[FieldError]:
     for place, pair in enumerate(value if isinstance(value, list) else []):
         if isinstance(pair, Mapping) and pair.get("from") == pair.get("to") and "from" in pair:
-            text = f"{field.label}: välj två olika verksamheter. Inom en och samma behövs inget samtycke."
+            text = _named(field, "välj två olika verksamheter. Inom en och samma behövs inget samtycke.")
             yield FieldError(_pointer(field.id, str(place)), "contradiction", text)
 
 
@@ -216,12 +221,12 @@ def _date_faults(field: Field, value: object, values: Mapping[str, Any], today: 
     if day is None:
         return
     if field.future and day < today:
-        yield FieldError(_pointer(field.id), "past", f"{field.label}: datumet har passerat.")
+        yield FieldError(_pointer(field.id), "past", _named(field, "datumet har passerat."))
     start = _day(values.get(field.after)) if field.after else None
     if start is not None and day < start:
-        yield FieldError(_pointer(field.id), "order", f"{field.label}: datumet ligger före startdatumet.")
+        yield FieldError(_pointer(field.id), "order", _named(field, "datumet ligger före startdatumet."))
     if start is not None and field.within_days and (day - start).days > field.within_days:
-        yield FieldError(_pointer(field.id), "too_far", f"{field.label}: högst tolv månader. Förnya hellre.")
+        yield FieldError(_pointer(field.id), "too_far", _named(field, "högst tolv månader. Förnya hellre."))
 
 
 def _day(value: object) -> date | None:
@@ -251,7 +256,7 @@ def detect(form: Form, values: Mapping[str, Any]) -> list[FieldError]:
         # P2 at stage 1 is the case worker's own name and the language: names are meant there, numbers never are.
         if field.stage is Stage.S1 and field.type in ("str", "text") and isinstance(text, str):
             for trace in traces(text, name if isinstance(name, str) else ""):
-                faults.append(FieldError(_pointer(field.id), str(trace), f"{field.label}: {INSTEAD[trace]}"))
+                faults.append(FieldError(_pointer(field.id), str(trace), _named(field, f"{INSTEAD[trace]}")))
     return faults
 
 
