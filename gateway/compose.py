@@ -76,7 +76,7 @@ def _sound(form: Form, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         elif isinstance(value, str) and len(value) > (field.max or MAX_TEXT):
             faults.append(FieldError(_pointer(name), "too_long", _too_long(field, len(value))))
         elif trouble := _unfit(value):
-            faults.append(FieldError(_pointer(name), trouble, _named(field, f"{_UNFIT[trouble]}")))
+            faults.append(FieldError(_pointer(name), trouble, _named(field, _UNFIT[trouble])))
         else:
             sound[name] = value
     if len(values) > MAX_ITEMS:
@@ -187,7 +187,7 @@ def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[
         if field.type == "id":
             yield from _identity_faults(name, value, today)
         if field.all and isinstance(value, list) and set(field.all) - set(value):
-            yield FieldError(_pointer(name), "incomplete", _named(field, "alla punkter ska vara genomgångna."))
+            yield FieldError(_pointer(name), "incomplete", _named(field, "gå igenom alla punkter med personen."))
         if field.type == "date":
             yield from _date_faults(field, value, values, today)
         if field.type == "exchanges":
@@ -221,12 +221,18 @@ def _date_faults(field: Field, value: object, values: Mapping[str, Any], today: 
     if day is None:
         return
     if field.future and day < today:
-        yield FieldError(_pointer(field.id), "past", _named(field, "datumet har passerat."))
+        yield FieldError(_pointer(field.id), "past", _named(field, "välj ett datum från och med i dag."))
     start = _day(values.get(field.after)) if field.after else None
     if start is not None and day < start:
-        yield FieldError(_pointer(field.id), "order", _named(field, "datumet ligger före startdatumet."))
+        yield FieldError(
+            _pointer(field.id), "order", _named(field, "välj ett datum som inte ligger före startdatumet.")
+        )
     if start is not None and field.within_days and (day - start).days > field.within_days:
-        yield FieldError(_pointer(field.id), "too_far", _named(field, "högst tolv månader. Förnya hellre."))
+        yield FieldError(
+            _pointer(field.id),
+            "too_far",
+            _named(field, "välj ett datum inom tolv månader. Förnya samtycket sedan om det behövs."),
+        )
 
 
 def _day(value: object) -> date | None:
@@ -256,7 +262,7 @@ def detect(form: Form, values: Mapping[str, Any]) -> list[FieldError]:
         # P2 at stage 1 is the case worker's own name and the language: names are meant there, numbers never are.
         if field.stage is Stage.S1 and field.type in ("str", "text") and isinstance(text, str):
             for trace in traces(text, name if isinstance(name, str) else ""):
-                faults.append(FieldError(_pointer(field.id), str(trace), _named(field, f"{INSTEAD[trace]}")))
+                faults.append(FieldError(_pointer(field.id), str(trace), _named(field, INSTEAD[trace])))
     return faults
 
 

@@ -87,11 +87,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Form:
-    """One version of a form."""
+    """One version of a form. `digest` is the SHA-256 of its data file as canonical JSON (RFC 8785)."""
 
     id: str
     version: int
     title: str
+    source: str
     statement: str
     ttl_days: int
     sections: tuple[Section, ...]
@@ -239,6 +240,7 @@ def parse_form(text: str) -> Form:
             data["id"],
             data["version"],
             data["title"],
+            data["source"],
             data.get("statement", ""),
             data["ttl_days"],
             sections,
