@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -24,8 +23,13 @@ from gateway.personid import PersonIdError, normalised, parse
 MAX_TEXT: Final = 100_000
 MAX_ITEMS: Final = 200
 _FIELD_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-#: Characters that change how others are shown: the writer cannot see them, so the reader must not get them.
-_DECEIVING: Final = frozenset("\u200b\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_NO_JSON: Final = object()
+#: Control characters but tab and line ends, surrogates, private use, and format characters that change how others are
+#: shown: the writer cannot see them, so the reader must not get them. The joiner of emoji and of some scripts may stay.
+_HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+    "\ud800-\udfff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +96,32 @@ _UNFIT: Final[Mapping[str, str]] = {
 }
 
 
-def _unfit(value: object, depth: int = 0) -> str:
+def _unfit(value: object) -> str:
     """Why a value may not be looked at any closer; empty when it may."""
-    if isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            return "too_long"
-        return "characters" if any(_hidden(character) for character in value) else ""
-    if value is None or isinstance(value, bool):
-        return ""
-    if isinstance(value, int | float):
-        return "" if abs(value) < 1e9 else "type"  # refuses NaN and infinity, too
-    if depth > 2 or not isinstance(value, list | dict):
-        return "type"
-    if len(value) > MAX_ITEMS:
-        return "too_many"
-    parts = [*value, *value.values()] if isinstance(value, dict) else value
-    return next((trouble for part in parts if (trouble := _unfit(part, depth + 1))), "")
+    length = 0
+    for part in _parts(value):
+        if isinstance(part, str):
+            length += len(part)
+            if length > MAX_TEXT:
+                return "too_long"
+            if _HIDDEN.search(part):
+                return "characters"
+        elif isinstance(part, list | dict):
+            return "too_many" if len(part) > MAX_ITEMS else "type"
+        elif part is not None and not (isinstance(part, int | float) and abs(part) < 1e9):  # NaN is less than nothing
+            return "type"
+    return ""
 
 
-def _hidden(character: str) -> bool:
-    if character in "\n\r\t":
-        return False
-    return character in _DECEIVING or unicodedata.category(character) in ("Cc", "Cs", "Co")
+def _parts(value: object, depth: int = 0) -> Iterator[object]:
+    """The keys and leaves of a value. A container that is too large or too deep is yielded itself, unopened."""
+    if isinstance(value, list | dict) and depth < 2 and len(value) <= MAX_ITEMS:
+        if isinstance(value, dict):
+            yield from (key if isinstance(key, str) else _NO_JSON for key in value)
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part, depth + 1)
+    else:
+        yield value
 
 
 def _too_long(field: Field, length: int) -> str:
