@@ -120,7 +120,7 @@ class MemoryStore:
             if any(tuple(getattr(other, column) for column in columns) == values for other in table.values()):
                 raise conflict(type(row), "a unique value exists")
         table[row.key] = row
-        undo.append(lambda: table.pop(row.key))
+        undo.append(lambda: table.__delitem__(row.key))
 
     def _append(self, entry: log.LogEntry, undo: list[Callable[[], None]]) -> int:
         number = self._sizes.get(entry.log, 0)
@@ -306,19 +306,21 @@ class MemoryStore:
         found = [row for row in self._rows(path.SeatAnswer) if row.case == case]
         return sorted(found, key=lambda row: (-row.changed_at, row.proposal))
 
-    async def opened_without_receipt(self, *, limit: int) -> list[path.Delivery]:
+    async def opened_without_receipt(self, *, since: Instant, limit: int) -> list[path.Delivery]:
         receipts = self._tables[path.Receipt]
         found = [
             row
             for row in self._rows(path.Delivery)
-            if row.state is DeliveryState.OPENED and (row.envelope, path.ReceiptKind.OPENED) not in receipts
+            if row.state is DeliveryState.OPENED
+            and row.changed_at >= since
+            and (row.envelope, path.ReceiptKind.OPENED) not in receipts
         ]
         return sorted(found, key=lambda row: row.id)[:limit]
 
-    async def blobs_in_use(self) -> set[str]:
-        return {row.blob for row in self._rows(path.Attachment)} | {
-            row.blob for row in self._rows(path.EnvelopeAttachment)
-        }
+    async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
+        used = {row.blob for row in self._rows(path.Attachment)}
+        used |= {row.blob for row in self._rows(path.EnvelopeAttachment)}
+        return used & set(names)
 
     async def log_size(self, log: str) -> int:
         return self._sizes.get(log, 0)

@@ -67,7 +67,9 @@ class Cases:
                 opened_at=now,
                 changed_at=now,
             )
-            party = CaseParty(administration=case.administration, case=case.id, inbox=case.owner, since=now)
+            party = CaseParty(
+                administration=case.administration, case=case.id, inbox=case.owner, since=now, opened_at=now
+            )
             entry = await self._auditor.entry(
                 AuditAction.CASE_OPENED,
                 administration=case.administration,

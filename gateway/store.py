@@ -190,6 +190,7 @@ class Acceptance:
                         case=case.id,
                         inbox=envelope.inbox,
                         since=envelope.created_at,
+                        opened_at=case.opened_at,
                     )
                 )
             )

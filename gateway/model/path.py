@@ -77,7 +77,10 @@ class Case(VersionedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseParty(Row):
-    """An inbox that takes part in a case, so that its members find it. `administration` is the inbox's."""
+    """An inbox that takes part in a case, so that its members find it. `administration` is the inbox's.
+
+    `opened_at` repeats the case's own, so that a page of a long list costs what the page costs.
+    """
 
     TABLE: ClassVar[str] = "case_party"
     KEY: ClassVar[tuple[str, ...]] = ("case", "inbox")
@@ -85,6 +88,7 @@ class CaseParty(Row):
     case: CaseId
     inbox: InboxId
     since: Instant
+    opened_at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Durable rows: tables, statements by aggregate, and the engines that run them."""

@@ -1,0 +1,219 @@
+"""The readings of the Store port, for every SQL engine: a name, its parameters, and the values that come back."""
+
+from __future__ import annotations
+
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from adapters.sql.compiled import Statements
+from gateway.errors import ConflictError, DecisionStaleError
+from gateway.model import directory, identity, keys, log, path
+from gateway.model.base import (
+    AdministrationId,
+    CaseId,
+    ConsentId,
+    DraftId,
+    EnvelopeId,
+    Fact,
+    InboxId,
+    Instant,
+    MessageId,
+    Row,
+    ShredBatchId,
+    ShredKeyId,
+    UserId,
+)
+from gateway.ports import Cursor
+
+R = TypeVar("R", bound=Row)
+#: A cursor before everything: later than any instant, smaller than any id.
+_NEWEST: Final = {"at": 2**62, "after_id": ""}
+
+
+def conflict(table: str, why: str) -> ConflictError:
+    """The conflict of a Work, without saying which values clashed."""
+    return ConflictError(
+        f"{table}: {why}",
+        swedish="Någon annan hann ändra samma sak.",
+        next_step="Läs in på nytt och försök igen. Inget av det du skickade har sparats.",
+    )
+
+
+def stale(fact: Fact) -> DecisionStaleError:
+    """A fact moved between decision and commit."""
+    return DecisionStaleError(
+        f"{fact.row.TABLE} moved since the decision",
+        swedish="Förutsättningarna ändrades medan du arbetade (till exempel ett samtycke eller en behörighet).",
+        next_step="Kontrollera mottagare och samtycke och försök igen. Inget har skickats, utkastet är kvar.",
+    )
+
+
+def _cursor(after: Cursor | None) -> Mapping[str, Any]:
+    return _NEWEST if after is None else {"at": after.at, "after_id": after.id}
+
+
+class SqlReadings(ABC):
+    """Everything of the Store port that only reads. Engines run text; `bulk` marks readings that may take long."""
+
+    statements: Statements
+
+    @abstractmethod
+    async def _fetch(self, sql: str, params: tuple[Any, ...], *, bulk: bool = False) -> Sequence[Sequence[Any]]: ...
+
+    async def _read(self, name: str, *, bulk: bool = False, **values: Any) -> builtins.list[Any]:
+        text, of = self.statements.queries[name]
+        rows = await self._fetch(text.sql, text.params(values), bulk=bulk)
+        return [of.row(row) for row in rows] if of else [row[0] for row in rows]
+
+    async def get(self, row: type[R], *key: str | int) -> R | None:
+        text, of = self.statements.by_key[row]
+        rows = await self._fetch(text.sql, text.params(dict(zip(row.KEY, key, strict=True))))
+        found: R | None = of.row(rows[0]) if rows else None
+        return found
+
+    async def get_many(self, row: type[R], keys: Sequence[tuple[str | int, ...]]) -> list[R]:
+        found = [await self.get(row, *key) for key in keys]
+        return [item for item in found if item is not None]
+
+    async def organisations(self) -> list[directory.Organisation]:
+        return await self._read("organisations")
+
+    async def administrations(self) -> list[directory.Administration]:
+        return await self._read("administrations")
+
+    async def units(self) -> list[directory.Unit]:
+        return await self._read("units")
+
+    async def inboxes(self) -> list[directory.Inbox]:
+        return await self._read("inboxes")
+
+    async def boards(self) -> list[directory.Board]:
+        return await self._read("boards")
+
+    async def users(self) -> list[identity.User]:
+        return await self._read("users")
+
+    async def user_by_login(self, login: str) -> identity.User | None:
+        found: list[identity.User] = await self._read("user_by_login", login=login)
+        return found[0] if found else None
+
+    async def sessions_of(self, user: UserId) -> list[identity.Session]:
+        return await self._read("sessions_of", user=user)
+
+    async def memberships_of(self, user: UserId) -> list[identity.Membership]:
+        return await self._read("memberships_of", user=user)
+
+    async def members_of(self, inbox: InboxId) -> list[identity.Membership]:
+        return await self._read("members_of", inbox=inbox)
+
+    async def administration_keys(self, administration: AdministrationId) -> list[keys.AdministrationKey]:
+        return await self._read("administration_keys", administration=administration)
+
+    async def key_records(self, kind: keys.KeyRecordKind, owner: str) -> list[keys.KeyRecord]:
+        return await self._read("key_records", kind=str(kind), owner=owner)
+
+    async def inbox_wraps(self, inbox: InboxId, epoch: int) -> list[keys.InboxWrap]:
+        return await self._read("inbox_wraps", inbox=inbox, epoch=epoch)
+
+    async def open_batches(self) -> list[keys.ShredBatch]:
+        return await self._read("open_batches", state=str(keys.ShredBatchState.OPEN))
+
+    async def shred_keys_in_use(self, batch: ShredBatchId) -> set[ShredKeyId]:
+        found = await self._read("shred_keys_in_use", bulk=True, batch=batch, low=f"{batch}.", high=f"{batch}/")
+        return {ShredKeyId(key) for key in found}
+
+    async def cases_of(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.Case]:
+        return await self._read("cases_of", inbox=inbox, limit=limit, **_cursor(after))
+
+    async def parties_of(self, case: CaseId) -> list[path.CaseParty]:
+        return await self._read("parties_of", case=case)
+
+    async def consents_of(self, case: CaseId) -> list[path.Consent]:
+        return await self._read("consents_of", case=case)
+
+    async def drafts_of(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.Draft]:
+        return await self._read("drafts_of", inbox=inbox, limit=limit, **_cursor(after))
+
+    async def attachments_of(self, draft: DraftId) -> list[path.Attachment]:
+        return await self._read("attachments_of", draft=draft)
+
+    async def inbox_page(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.InboxItem]:
+        return await self._read("inbox_page", inbox=inbox, limit=limit, **_cursor(after))
+
+    async def messages_of(self, case: CaseId, *, limit: int) -> list[path.Message]:
+        return await self._read("messages_of", case=case, limit=limit)
+
+    async def envelopes_of(self, message: MessageId) -> list[path.Envelope]:
+        return await self._read("envelopes_of", message=message)
+
+    async def deliveries_of(self, message: MessageId) -> list[path.Delivery]:
+        return await self._read("deliveries_of", message=message)
+
+    async def deliveries_resting_on(self, consent: ConsentId) -> list[path.Delivery]:
+        return await self._read("deliveries_resting_on", consent=consent)
+
+    async def consents_under(self, envelope: EnvelopeId) -> list[path.Consent]:
+        return await self._read("consents_under", envelope=envelope)
+
+    async def receipts_of(self, message: MessageId) -> list[path.Receipt]:
+        return await self._read("receipts_of", message=message)
+
+    async def readings_of(self, envelope: EnvelopeId) -> list[path.Reading]:
+        return await self._read("readings_of", envelope=envelope)
+
+    async def attachments_under(self, envelope: EnvelopeId) -> list[path.EnvelopeAttachment]:
+        return await self._read("attachments_under", envelope=envelope)
+
+    async def answers_of(self, case: CaseId) -> list[path.SeatAnswer]:
+        return await self._read("answers_of", case=case)
+
+    async def opened_without_receipt(self, *, since: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("opened_without_receipt", bulk=True, since=since, limit=limit)
+
+    async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("lapsed_leases", now=now, limit=limit)
+
+    async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
+        return {name for name in names if await self._read("blob_in_use", bulk=True, blob=name)}
+
+    async def log_size(self, name: str) -> int:
+        [size] = await self._read("log_size", log=name)
+        return int(size)
+
+    async def leaves(self, name: str, start: int, end: int) -> list[log.AuditLeaf]:
+        return await self._read("leaves", bulk=True, log=name, start=start, end=end)
+
+    async def sides(self, name: str, start: int, end: int) -> list[log.AuditSide]:
+        return await self._read("sides", bulk=True, log=name, start=start, end=end)
+
+    async def last_checkpoint(self, name: str) -> log.Checkpoint | None:
+        found: list[log.Checkpoint] = await self._read("last_checkpoint", log=name)
+        return found[0] if found else None
+
+    async def checkpoints(self, name: str) -> list[log.Checkpoint]:
+        return await self._read("checkpoints", bulk=True, log=name)
+
+    async def logs(self) -> list[str]:
+        return await self._read("logs")
+
+
+def numbered(entry: log.LogEntry, number: int) -> tuple[log.AuditLeaf, log.AuditSide]:
+    """The leaf and side row of an entry, once its number is known."""
+    leaf = log.AuditLeaf(
+        administration=entry.administration, log=entry.log, number=number, leaf=entry.leaf, hash=entry.hash
+    )
+    side = log.AuditSide(
+        administration=entry.administration,
+        log=entry.log,
+        number=number,
+        at=entry.at,
+        action=entry.action,
+        actor=entry.actor,
+        object=entry.object,
+        scope=entry.scope,
+        shred_key=entry.shred_key,
+        sealed=entry.sealed,
+    )
+    return leaf, side

@@ -1,0 +1,89 @@
+"""Rows to parameters and back: enums and tuples of text are the only values that databases do not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from gateway.model.base import Row
+
+R = TypeVar("R")
+
+
+class Codec(Generic[R]):
+    """Converts one kind of frozen value; `columns` are its fields, in the order of their definition."""
+
+    def __init__(self, kind: type[R]) -> None:
+        self._kind = kind
+        hints = typing.get_type_hints(kind)
+        self.columns = tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        self._out = [_encoder(hints[name]) for name in self.columns]
+        self._in = [_decoder(hints[name]) for name in self.columns]
+        self._plain_in = all(decode is None for decode in self._in)
+
+    def params(self, row: R) -> tuple[Any, ...]:
+        """The values of a row, for a driver."""
+        return tuple(
+            encode(getattr(row, name)) if encode else getattr(row, name)
+            for name, encode in zip(self.columns, self._out, strict=True)
+        )
+
+    def row(self, values: Sequence[Any]) -> R:
+        """A row from what a driver gave."""
+        if self._plain_in:
+            return self._kind(**dict(zip(self.columns, values, strict=True)))
+        return self._kind(
+            **{
+                name: decode(value) if decode is not None and value is not None else value
+                for name, decode, value in zip(self.columns, self._in, values, strict=True)
+            }
+        )
+
+
+def _plain(hint: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return getattr(hint, "__supertype__", hint)
+
+
+def _encoder(hint: Any) -> Callable[[Any], Any] | None:
+    plain = _plain(hint)
+    if typing.get_origin(plain) is tuple:
+        return lambda value: json.dumps(value, ensure_ascii=False)
+    if isinstance(plain, type) and issubclass(plain, StrEnum):
+        return lambda value: None if value is None else value.value
+    return None
+
+
+def _decoder(hint: Any) -> Callable[[Any], Any] | None:
+    plain = _plain(hint)
+    if typing.get_origin(plain) is tuple:
+        return lambda value: tuple(json.loads(value))
+    if isinstance(plain, type) and issubclass(plain, StrEnum):
+        return plain
+    if plain is bool:
+        return bool
+    if plain is bytes:
+        return bytes
+    return None
+
+
+CODECS: dict[type[Any], Codec[Any]] = {}
+
+
+def codec(kind: type[R]) -> Codec[R]:
+    """The codec of a kind, made once."""
+    found = CODECS.get(kind)
+    if found is None:
+        found = CODECS[kind] = Codec(kind)
+    return found
+
+
+def key_params(row: Row) -> tuple[Any, ...]:
+    """The key of a row, for a driver."""
+    return tuple(value.value if isinstance(value, StrEnum) else value for value in row.key)

@@ -1,0 +1,75 @@
+"""Statements as text for one dialect: compiled once, then run on the driver without SQLAlchemy in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Dialect
+
+from adapters.sql import statements
+from adapters.sql.codec import Codec, codec
+from gateway.model import ROWS
+from gateway.model.base import Row, VersionedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """SQL text, the names of its parameters in order, and values that the statement itself fixes."""
+
+    sql: str
+    names: tuple[str, ...]
+    fixed: Mapping[str, Any]
+
+    def params(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(values[name] if name in values else self.fixed[name] for name in self.names)
+
+
+def compiled(statement: Any, dialect: Dialect) -> Text:
+    """The text of a Core statement for a dialect."""
+    done = statement.compile(dialect=dialect)
+    return Text(str(done), tuple(done.positiontup), dict(done.params))
+
+
+class Statements:
+    """Everything that a store runs, for one dialect."""
+
+    def __init__(self, dialect: Dialect, *, lock_facts: bool) -> None:
+        self.queries = {
+            name: (compiled(query.statement, dialect), codec(query.kind) if query.kind else None)
+            for name, query in statements.QUERIES.items()
+        }
+        self.by_key: dict[type[Row], tuple[Text, Codec[Any]]] = {
+            row: (compiled(statements.by_key(row), dialect), codec(row)) for row in ROWS
+        }
+        self._insert = {row: compiled(statements.insert(row), dialect) for row in ROWS}
+        self._delete = {row: compiled(statements.delete(row), dialect) for row in ROWS}
+        versioned = [row for row in ROWS if issubclass(row, VersionedRow)]
+        self._update = {row: compiled(statements.update(row), dialect) for row in versioned}
+        self._version = {row: compiled(statements.version_of(row, lock=lock_facts), dialect) for row in versioned}
+        self.claim = compiled(statements.claim(), dialect)
+
+    def insert(self, row: Row) -> tuple[str, tuple[Any, ...]]:
+        text = self._insert[type(row)]
+        return text.sql, text.params(_values(row))
+
+    def update(self, row: VersionedRow) -> tuple[str, tuple[Any, ...]]:
+        text = self._update[type(row)]
+        values = _values(row)
+        values |= {f"key_{name}": values[name] for name in row.KEY}
+        values["old_version"] = row.version - 1
+        return text.sql, text.params(values)
+
+    def delete(self, row: type[Row], key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        text = self._delete[row]
+        return text.sql, text.params(dict(zip(row.KEY, key, strict=True)))
+
+    def version(self, row: type[VersionedRow], key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+        text = self._version[row]
+        return text.sql, text.params(dict(zip(row.KEY, key, strict=True)))
+
+
+def _values(row: Row) -> dict[str, Any]:
+    of = codec(type(row))
+    return dict(zip(of.columns, of.params(row), strict=True))

@@ -1,0 +1,316 @@
+"""The default engine: SQLite with one writer thread, group commit, and readings beside it.
+
+Why this exists: one sync per message would waste the disk, and several writers would only wait for each other. So all
+writing goes through one thread on the plain driver; it takes what waits (up to 64 Works), gives each a savepoint of its
+own, and commits them together: a Work that fails leaves the others whole, and nobody is told "done" before the sync.
+
+Rules: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, `secure_delete`. Point reads run on the event loop's own connection:
+in WAL mode they never wait for the writer, and a thread hop would cost more than the read. Bulk readings take a thread.
+One serving process per database, held by a lock file. After an I/O error the store refuses to write until it is
+reopened: what the disk kept is then read again from the file, not from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from sqlalchemy.dialects import sqlite as dialect
+
+from adapters.sql.base import SqlReadings, conflict, numbered, stale
+from adapters.sql.codec import codec
+from adapters.sql.compiled import Statements
+from adapters.sql.migrate import migrate_sqlite
+from gateway import failpoints
+from gateway.errors import GatewayError, SetupError, StoreFullError, StoreUnavailableError
+from gateway.model import path as nouns
+from gateway.model.base import Instant, VersionedRow
+from gateway.model.log import LogEntry
+from gateway.ports import Clock, Committed, Insert, Update, Work
+
+BUSY_S: Final = 5.0
+GROUP: Final = 64
+_FULL: Final = 13
+_IOERR: Final = 10
+_CONSTRAINT: Final = 19
+
+
+@dataclass(slots=True)
+class _Job:
+    """Something for the writer thread, and whom to tell."""
+
+    work: Work | None
+    claim: tuple[Any, ...] | None
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        def done() -> None:
+            if self.future.cancelled():
+                return
+            if self.error is not None:
+                self.future.set_exception(self.error)
+            else:
+                self.future.set_result(self.result)
+
+        self.loop.call_soon_threadsafe(done)
+
+
+class SqliteStore(SqlReadings):
+    """The Store port over one SQLite file. Make it with `open`."""
+
+    def __init__(self, path: Path, clock: Clock, lock: int) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = lock
+        self.statements = Statements(dialect.dialect(paramstyle="qmark"), lock_facts=False)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._reader = _connect(path)
+        self._bulk = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sqlite-read", initializer=self._attach)
+        self._local = threading.local()
+        self._failed: BaseException | None = None
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="sqlite-writer")
+        self._writer.start()
+        self.groups = 0  # commits, for the measurement of group commit
+        self.works = 0
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock, *, create: bool = False) -> SqliteStore:
+        """Open a database; `create` makes it, or brings its schema up to date.
+
+        Raises:
+            SetupError: missing, in use by another process, or written by a newer version.
+        """
+        if not create and not path.exists():
+            raise SetupError(
+                f"{path} does not exist",
+                swedish=f"Databasen {path} finns inte.",
+                next_step="Skapa gatewayen med 'sambud init', eller ange rätt datakatalog.",
+            )
+        lock = _locked(path)
+        try:
+            await asyncio.to_thread(migrate_sqlite, path)
+            return cls(path, clock, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    async def close(self) -> None:
+        """Finish what waits, and leave no thread behind."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._bulk.shutdown()
+        self._reader.close()
+        os.close(self._lock)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, sql: str, params: tuple[Any, ...], *, bulk: bool = False) -> Sequence[Sequence[Any]]:
+        try:
+            if bulk:
+                return await asyncio.get_running_loop().run_in_executor(self._bulk, self._in_thread, sql, params)
+            return self._reader.execute(sql, params).fetchall()
+        except sqlite3.Error as trouble:
+            raise _unavailable(trouble) from trouble
+
+    def _attach(self) -> None:
+        self._local.connection = _connect(self._path)
+
+    def _in_thread(self, sql: str, params: tuple[Any, ...]) -> list[Any]:
+        return cast(sqlite3.Connection, self._local.connection).execute(sql, params).fetchall()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def commit(self, work: Work) -> Committed:
+        return cast(Committed, await self._submit(work, None))
+
+    async def claim_due(
+        self, channel: nouns.Channel, *, now: Instant, lease_until: Instant, owner: str, limit: int
+    ) -> list[nouns.Delivery]:
+        params = self.statements.claim.params(
+            {
+                "channel_is": str(channel),
+                "now": now,
+                "limit": limit,
+                "lease": lease_until,
+                "owner": owner,
+                "changed": now,
+            }
+        )
+        return cast("list[nouns.Delivery]", await self._submit(None, params))
+
+    async def _submit(self, work: Work | None, claim: tuple[Any, ...] | None) -> Any:
+        if self._closed:
+            raise StoreUnavailableError("the store is closed", swedish="Databasen är stängd.")
+        loop = asyncio.get_running_loop()
+        job = _Job(work, claim, loop, loop.create_future())
+        self._jobs.put(job)
+        return await job.future
+
+    def _write(self) -> None:
+        connection = _connect(self._path, writer=True)
+        try:
+            while True:
+                first = self._jobs.get()
+                group = [first]
+                while len(group) < GROUP and group[-1] is not None:
+                    try:
+                        group.append(self._jobs.get_nowait())
+                    except queue.Empty:
+                        break
+                jobs = [job for job in group if job is not None]
+                if jobs:
+                    self._commit_group(connection, jobs)
+                if group[-1] is None:
+                    return
+        finally:
+            connection.close()
+
+    def _commit_group(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        """One transaction for all jobs; every job has its answer when this returns."""
+        try:
+            if self._failed is not None:
+                raise self._failed
+            failpoints.reached("store.before_begin")
+            connection.execute("BEGIN IMMEDIATE")
+            sizes: dict[str, int] = {}
+            for job in jobs:
+                self._run(connection, job, sizes)
+            failpoints.reached("store.before_commit")
+            connection.execute("COMMIT")
+            failpoints.reached("store.after_commit")
+        except BaseException as trouble:
+            if connection.in_transaction:
+                connection.rollback()
+            error = _unavailable(trouble)
+            if isinstance(trouble, sqlite3.Error) and (trouble.sqlite_errorcode or 0) & 0xFF == _IOERR:
+                self._failed = trouble
+            for job in jobs:
+                job.error = error
+        self.groups += 1
+        self.works += len(jobs)
+        for job in jobs:
+            job.tell()
+
+    def _run(self, connection: sqlite3.Connection, job: _Job, sizes: dict[str, int]) -> None:
+        """One job in its savepoint; an expected failure is its own, anything worse ends the group."""
+        before = dict(sizes)
+        connection.execute("SAVEPOINT job")
+        try:
+            if job.work is not None:
+                job.result = self._apply(connection, job.work, sizes)
+            else:
+                rows = connection.execute(self.statements.claim.sql, job.claim or ()).fetchall()
+                claimed = [codec(nouns.Delivery).row(row) for row in rows]
+                job.result = sorted(claimed, key=lambda row: (row.due_at, row.id))
+        except GatewayError as refused:
+            job.error = refused
+        except sqlite3.IntegrityError as clash:
+            job.error = conflict("row", str(clash.sqlite_errorname))
+        if job.error is not None:
+            connection.execute("ROLLBACK TO job")
+            sizes.clear()
+            sizes.update(before)
+        connection.execute("RELEASE job")
+
+    def _apply(self, connection: sqlite3.Connection, work: Work, sizes: dict[str, int]) -> Committed:
+        at = self._clock.now()
+        for fact in work.expects:
+            sql, params = self.statements.version(fact.row, fact.key)
+            found = connection.execute(sql, params).fetchone()
+            if (found[0] if found else 0) != fact.version:
+                raise stale(fact)
+            if fact.valid_until is not None and fact.valid_until <= at:
+                raise stale(fact)
+        for change in work.changes:
+            if isinstance(change, Insert):
+                connection.execute(*self.statements.insert(change.row))
+            elif isinstance(change, Update):
+                row = cast(VersionedRow, change.row)
+                if connection.execute(*self.statements.update(row)).rowcount != 1:
+                    raise conflict(row.TABLE, "another version stands")
+            else:
+                connection.execute(*self.statements.delete(change.row, change.key))
+        return Committed(at, tuple(self._append(connection, entry, sizes) for entry in work.entries))
+
+    def _append(self, connection: sqlite3.Connection, entry: LogEntry, sizes: dict[str, int]) -> int:
+        number = sizes.get(entry.log)
+        if number is None:
+            text, _ = self.statements.queries["log_size"]
+            number = int(connection.execute(text.sql, text.params({"log": entry.log})).fetchone()[0])
+        for row in numbered(entry, number):
+            connection.execute(*self.statements.insert(row))
+        sizes[entry.log] = number + 1
+        return number
+
+
+def _connect(path: Path, *, writer: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA temp_store=MEMORY")  # sorts never touch a file
+    if not writer:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _locked(path: Path) -> int:
+    """The lock that makes this the only serving process."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as trouble:
+        raise _unwritable(path) from trouble
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise SetupError(
+            f"{path} is in use by another process",
+            swedish="Databasen används redan av en annan process.",
+            next_step="Stoppa den andra gatewayen, eller kör kommandot mot den.",
+        ) from None
+    return lock
+
+
+def _unwritable(path: Path) -> SetupError:
+    return SetupError(
+        f"{path} cannot be opened for writing",
+        swedish=f"Databasen {path} går inte att skriva.",
+        next_step="Kontrollera rättigheter och diskutrymme för datakatalogen.",
+    )
+
+
+def _unavailable(trouble: BaseException) -> BaseException:
+    """What callers are told: full, or not available now. Bugs pass through unchanged."""
+    if not isinstance(trouble, sqlite3.Error):
+        return trouble
+    code = (trouble.sqlite_errorcode or 0) & 0xFF if hasattr(trouble, "sqlite_errorcode") else 0
+    if code == _FULL:
+        return StoreFullError(
+            "the disk is full",
+            swedish="Disken är full. Inget har sparats, men det som finns kan läsas.",
+            next_step="Kontakta driften. Utkastet är kvar när det finns plats igen.",
+        )
+    return StoreUnavailableError(
+        "the store cannot take this now",
+        swedish="Det går inte att spara just nu.",
+        next_step="Försök igen om en stund. Inget har skickats, utkastet är kvar.",
+    )

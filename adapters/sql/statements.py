@@ -1,0 +1,277 @@
+"""Every reading of the store, named and explained; compiled once per dialect and run as text on the driver.
+
+Pages are cut by (time, id): newest first, equal times by id. A cursor is never an offset, so a page costs the same at
+the end of a long history as at its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam, func, select
+
+from adapters.sql.codec import codec
+from adapters.sql.tables import TABLES
+from gateway.model import directory, identity, keys, log, path
+from gateway.model.base import Row
+from gateway.states import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement and the kind of value that its rows become; None for bare columns."""
+
+    statement: Any
+    kind: type[Any] | None
+
+
+def _t(row: type[Row]) -> sa.Table:
+    return TABLES[row]
+
+
+def _all(row: type[Row]) -> Any:
+    table = _t(row)
+    return select(*(table.c[name] for name in codec(row).columns))
+
+
+def _where(row: type[Row], *equal: str, order: tuple[Any, ...] = ()) -> Query:
+    table = _t(row)
+    statement = _all(row).where(*(table.c[name] == bindparam(name) for name in equal))
+    return Query(statement.order_by(*order) if order else statement, row)
+
+
+def _before(at: sa.Column[Any], identifier: sa.Column[Any]) -> Any:
+    """Behind the cursor: an earlier time, or the same time and a greater id."""
+    return sa.and_(at <= bindparam("at"), sa.or_(at < bindparam("at"), identifier > bindparam("after_id")))
+
+
+_delivery, _message, _case = _t(path.Delivery), _t(path.Message), _t(path.Case)
+_party, _consent, _rests = _t(path.CaseParty), _t(path.Consent), _t(path.DeliveryConsent)
+_draft, _receipt, _wrap = _t(path.Draft), _t(path.Receipt), _t(keys.EnvelopeWrap)
+_side_key, _attachment, _file = _t(keys.SideKey), _t(path.Attachment), _t(path.EnvelopeAttachment)
+_leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
+
+QUERIES: Final[Mapping[str, Query]] = {
+    "organisations": _where(directory.Organisation),
+    "administrations": _where(directory.Administration),
+    "units": _where(directory.Unit),
+    "inboxes": _where(directory.Inbox),
+    "boards": _where(directory.Board),
+    "users": _where(identity.User, order=(_t(identity.User).c.id,)),
+    "user_by_login": _where(identity.User, "login"),
+    "sessions_of": _where(
+        identity.Session, "user", order=(_t(identity.Session).c.started_at.desc(), _t(identity.Session).c.id)
+    ),
+    "memberships_of": _where(identity.Membership, "user", order=(_t(identity.Membership).c.inbox,)),
+    "members_of": _where(identity.Membership, "inbox", order=(_t(identity.Membership).c.user,)),
+    "administration_keys": _where(keys.AdministrationKey, "administration"),
+    # Oldest first: the chain is checked in this order.
+    "key_records": _where(keys.KeyRecord, "kind", "owner", order=(_record.c.epoch, _record.c.revision)),
+    "inbox_wraps": _where(keys.InboxWrap, "inbox", "epoch", order=(_t(keys.InboxWrap).c.user,)),
+    "open_batches": _where(keys.ShredBatch, "state"),
+    # What still needs a key of the batch: wraps, and side keys (their ids begin with the batch).
+    "shred_keys_in_use": Query(
+        select(_wrap.c.shred_key)
+        .where(_wrap.c.batch == bindparam("batch"))
+        .union_all(
+            select(_side_key.c.shred_key).where(
+                _side_key.c.shred_key >= bindparam("low"), _side_key.c.shred_key < bindparam("high")
+            )
+        ),
+        None,
+    ),
+    # The party rows carry the case's opening time, so a page is one range of an index and as many look-ups.
+    "cases_of": Query(
+        select(*(_case.c[name] for name in codec(path.Case).columns))
+        .select_from(_party.join(_case, _case.c.id == _party.c.case))
+        .where(_party.c.inbox == bindparam("inbox"), _before(_party.c.opened_at, _party.c.case))
+        .order_by(_party.c.opened_at.desc(), _party.c.case)
+        .limit(bindparam("limit")),
+        path.Case,
+    ),
+    "parties_of": _where(path.CaseParty, "case", order=(_party.c.inbox,)),
+    "consents_of": _where(path.Consent, "case", order=(_consent.c.recorded_at.desc(), _consent.c.id)),
+    "drafts_of": Query(
+        _all(path.Draft)
+        .where(_draft.c.inbox == bindparam("inbox"), _before(_draft.c.created_at, _draft.c.id))
+        .order_by(_draft.c.created_at.desc(), _draft.c.id)
+        .limit(bindparam("limit")),
+        path.Draft,
+    ),
+    "attachments_of": _where(path.Attachment, "draft", order=(_attachment.c.created_at, _attachment.c.id)),
+    # A page of an inbox: no octets are read, only what the line shows.
+    "inbox_page": Query(
+        select(
+            _delivery.c.envelope,
+            _message.c.id.label("message"),
+            _message.c.case,
+            _case.c.reference.label("case_reference"),
+            _message.c.form_type,
+            _message.c.form_version,
+            _message.c.sender,
+            _message.c.administration.label("sender_administration"),
+            _delivery.c.inbox,
+            _delivery.c.id.label("delivery"),
+            _delivery.c.state,
+            _delivery.c.delivered_at,
+        )
+        .select_from(
+            _delivery.join(_message, _message.c.id == _delivery.c.message).join(_case, _case.c.id == _message.c.case)
+        )
+        .where(_delivery.c.inbox == bindparam("inbox"), _before(_delivery.c.delivered_at, _delivery.c.id))
+        .order_by(_delivery.c.delivered_at.desc(), _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.InboxItem,
+    ),
+    "messages_of": Query(
+        _all(path.Message)
+        .where(_message.c.case == bindparam("case"))
+        .order_by(_message.c.created_at.desc(), _message.c.id)
+        .limit(bindparam("limit")),
+        path.Message,
+    ),
+    "envelopes_of": _where(path.Envelope, "message", order=(_t(path.Envelope).c.id,)),
+    "deliveries_of": _where(path.Delivery, "message", order=(_delivery.c.id,)),
+    "deliveries_resting_on": Query(
+        select(*(_delivery.c[name] for name in codec(path.Delivery).columns))
+        .select_from(_rests.join(_delivery, _delivery.c.id == _rests.c.delivery))
+        .where(_rests.c.consent == bindparam("consent"))
+        .order_by(_delivery.c.id),
+        path.Delivery,
+    ),
+    "consents_under": Query(
+        select(*(_consent.c[name] for name in codec(path.Consent).columns))
+        .select_from(
+            _delivery.join(_rests, _rests.c.delivery == _delivery.c.id).join(
+                _consent, _consent.c.id == _rests.c.consent
+            )
+        )
+        .where(_delivery.c.envelope == bindparam("envelope"))
+        .order_by(_consent.c.id),
+        path.Consent,
+    ),
+    "receipts_of": _where(path.Receipt, "message", order=(_receipt.c.at, _receipt.c.id)),
+    "readings_of": _where(path.Reading, "envelope", order=(_t(path.Reading).c.first_at, _t(path.Reading).c.user)),
+    "attachments_under": _where(path.EnvelopeAttachment, "envelope", order=(_file.c.attachment,)),
+    "answers_of": _where(
+        path.SeatAnswer, "case", order=(_t(path.SeatAnswer).c.changed_at.desc(), _t(path.SeatAnswer).c.proposal)
+    ),
+    "opened_without_receipt": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.state == str(DeliveryState.OPENED),
+            _delivery.c.changed_at >= bindparam("since"),
+            ~sa.exists().where(
+                _receipt.c.envelope == _delivery.c.envelope, _receipt.c.kind == str(path.ReceiptKind.OPENED)
+            ),
+        )
+        .order_by(_delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
+    "lapsed_leases": Query(
+        _all(path.Delivery)
+        .where(_delivery.c.state == str(DeliveryState.ATTEMPTING), _delivery.c.lease_until <= bindparam("now"))
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
+    "blob_in_use": Query(
+        select(_attachment.c.blob)
+        .where(_attachment.c.blob == bindparam("blob"))
+        .union_all(select(_file.c.blob).where(_file.c.blob == bindparam("blob"))),
+        None,
+    ),
+    "log_size": Query(
+        select(func.coalesce(func.max(_leaf.c.number) + 1, 0)).where(_leaf.c.log == bindparam("log")), None
+    ),
+    "leaves": Query(
+        _all(log.AuditLeaf)
+        .where(
+            _leaf.c.log == bindparam("log"),
+            _leaf.c.number >= bindparam("start"),
+            _leaf.c.number < bindparam("end"),
+        )
+        .order_by(_leaf.c.number),
+        log.AuditLeaf,
+    ),
+    "sides": Query(
+        _all(log.AuditSide)
+        .where(
+            _side.c.log == bindparam("log"),
+            _side.c.number >= bindparam("start"),
+            _side.c.number < bindparam("end"),
+        )
+        .order_by(_side.c.number),
+        log.AuditSide,
+    ),
+    "checkpoints": _where(log.Checkpoint, "log", order=(_t(log.Checkpoint).c.size,)),
+    "last_checkpoint": Query(
+        _all(log.Checkpoint)
+        .where(_t(log.Checkpoint).c.log == bindparam("log"))
+        .order_by(_t(log.Checkpoint).c.size.desc())
+        .limit(1),
+        log.Checkpoint,
+    ),
+    "logs": Query(select(_leaf.c.log).where(_leaf.c.number == 0).order_by(_leaf.c.log), None),
+}
+
+
+def by_key(row: type[Row]) -> Any:
+    """The row with a key."""
+    table = _t(row)
+    return _all(row).where(*(table.c[name] == bindparam(name) for name in row.KEY))
+
+
+def version_of(row: type[Row], *, lock: bool) -> Any:
+    """The version of a row, held until the transaction ends where the engine can (`FOR SHARE`)."""
+    table = _t(row)
+    statement = select(table.c.version).where(*(table.c[name] == bindparam(name) for name in row.KEY))
+    return statement.with_for_update(read=True) if lock else statement
+
+
+def insert(row: type[Row]) -> Any:
+    return _t(row).insert().values({name: bindparam(name) for name in codec(row).columns})
+
+
+def update(row: type[Row]) -> Any:
+    """Replace the version before: one row, or somebody else was first."""
+    table = _t(row)
+    changed = {name: bindparam(name) for name in codec(row).columns if name not in row.KEY}
+    keys_ = [table.c[name] == bindparam(f"key_{name}") for name in row.KEY]
+    return table.update().where(*keys_, table.c.version == bindparam("old_version")).values(changed)
+
+
+def delete(row: type[Row]) -> Any:
+    table = _t(row)
+    return table.delete().where(*(table.c[name] == bindparam(name) for name in row.KEY))
+
+
+def claim() -> Any:
+    """Oldest due first; a row that another worker holds is skipped, so no delivery is tried twice at once."""
+    due = (
+        select(_delivery.c.id)
+        .where(
+            _delivery.c.channel == bindparam("channel_is"),
+            _delivery.c.state == str(DeliveryState.QUEUED),
+            _delivery.c.due_at <= bindparam("now"),
+        )
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        _delivery.update()
+        .where(_delivery.c.id.in_(due.scalar_subquery()))
+        .values(
+            state=str(DeliveryState.ATTEMPTING),
+            lease_until=bindparam("lease"),
+            lease_owner=bindparam("owner"),
+            changed_at=bindparam("changed"),
+            version=_delivery.c.version + 1,
+        )
+        .returning(*(_delivery.c[name] for name in codec(path.Delivery).columns))
+    )
