@@ -25,7 +25,7 @@ from gateway.personid import (
 TODAY = date(2026, 11, 24)
 #: Skatteverket's published test numbers have birth number 238 or 239 from 1990 on and 980 or 981 in the 1890s.
 PERSON = "199006022397"
-COORDINATION = "199006622393"
+COORDINATION = "199006622394"
 ISSUER = "SE0000000000-EX01"
 
 
@@ -50,7 +50,7 @@ def kinds(**value: Any) -> list[str]:
         ("personnummer", with_check_digit("18910412981"), with_check_digit("18910412981")),
         ("personnummer", with_check_digit("18910412981")[:8] + "+" + with_check_digit("18910412981")[8:], None),
         ("samordningsnummer", COORDINATION, COORDINATION),
-        ("samordningsnummer", "19900662-2393", COORDINATION),
+        ("samordningsnummer", "19900662-2394", COORDINATION),
         ("reservnummer", "98240301AA06", "98240301AA06"),
         ("reservnummer", "98240301-aa06", "98240301AA06"),
         ("reservnummer", "98240301 AA 06", "98240301AA06"),
@@ -97,7 +97,7 @@ def test_a_right_number_is_kept_as_twelve_characters(kind: str, written: str, st
         ("personnummer", "   ", "missing-value"),
         ("personnummer", COORDINATION, "is-coordination"),
         ("samordningsnummer", PERSON, "is-personal"),
-        ("samordningsnummer", "199006622394", "check-digit"),
+        ("samordningsnummer", "199006622395", "check-digit"),
         ("samordningsnummer", "199002902393", "date"),  # 30 February, raised by 60
         ("samordningsnummer", "199006602393", "date"),  # day 0, raised by 60
         ("samordningsnummer", "199006932393", "date"),
