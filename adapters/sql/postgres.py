@@ -48,7 +48,7 @@ class PostgresStore(SqlReadings):
     def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self.statements = Statements(dialect.dialect(), lock_facts=True)
+        self.statements = Statements(dialect.dialect(), lock_facts=True)  # type: ignore[no-untyped-call]
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._writer = asyncio.create_task(self._write(), name="postgres-writer")
         self._closed = False

@@ -240,7 +240,7 @@ def insert(row: type[Row]) -> Any:
 def update(row: type[Row]) -> Any:
     """Replace the version before: one row, or somebody else was first."""
     table = _t(row)
-    changed = {name: bindparam(name) for name in codec(row).columns if name not in row.KEY}
+    changed: dict[str, Any] = {name: bindparam(name) for name in codec(row).columns if name not in row.KEY}
     keys_ = [table.c[name] == bindparam(f"key_{name}") for name in row.KEY]
     return table.update().where(*keys_, table.c.version == bindparam("old_version")).values(changed)
 

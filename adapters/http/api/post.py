@@ -1,0 +1,323 @@
+"""Send, open, answer: the messages themselves over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from adapters.http.api.casework import InInbox
+from adapters.http.api.shapes import Done
+from adapters.http.routes import Access, Call, Csrf, Model, Rate, Route, Scope
+from gateway.errors import InvalidRequestError
+from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId, MessageId
+from gateway.sending import Submission
+
+MAX_UNDO = 3600
+MAX_KEY = 128
+
+
+class DraftOut(Model):
+    """Send a draft with its attachments."""
+
+    draft: str
+    recipients: list[str]
+    undo_seconds: int = 0
+
+
+class ValuesOut(Model):
+    """Send a form that is whole, without a draft."""
+
+    inbox: str
+    case: str
+    form_type: str
+    form_version: int
+    values: dict[str, Any]
+    recipients: list[str]
+    in_reply_to: str = ""
+    undo_seconds: int = 0
+
+
+class Sent(Model):
+    message: str
+    repeated: bool
+
+
+class File(Model):
+    id: str
+    name: str
+    media_type: str
+    size: int
+
+
+class Endorser(Model):
+    administration: str
+    signer: str
+
+
+class OpenedBody(Model):
+    envelope: str
+    message: str
+    case: str
+    form_type: str
+    form_version: int
+    sender: str
+    origin: str
+    body: dict[str, Any]
+    attachments: list[File]
+    endorsements: list[Endorser]
+    transcript: str
+
+
+class NewAnswer(Model):
+    inbox: str
+    request: str
+    values: dict[str, Any]
+
+
+def idempotency_key(call: Call) -> str:
+    """The Idempotency-Key header.
+
+    Raises:
+        InvalidRequestError: longer than 128 characters, or not printable ASCII.
+    """
+    key = call.request.headers.get("Idempotency-Key", "")
+    if len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
+        raise InvalidRequestError(
+            "not an idempotency key", swedish="Nyckeln i Idempotency-Key går inte att använda.", next_step="Välj en ny."
+        )
+    return key
+
+
+def undo(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_UNDO:
+        raise InvalidRequestError(
+            "undo_seconds is 0 to 3600", swedish="Ångertiden ska vara 0–3600 sekunder.", next_step="Ändra undo_seconds."
+        )
+    return seconds
+
+
+async def send_draft(call: Call) -> Sent:
+    body: DraftOut = call.body
+    accepted = await call.gateway.sending.send_draft(
+        call.signed,
+        DraftId(body.draft),
+        body.recipients,
+        idempotency_key=idempotency_key(call),
+        undo_seconds=undo(body.undo_seconds),
+    )
+    return Sent(message=accepted.message, repeated=accepted.repeated)
+
+
+async def send_values(call: Call) -> Sent:
+    body: ValuesOut = call.body
+    submission = Submission(
+        case=CaseId(body.case),
+        form_type=body.form_type,
+        form_version=body.form_version,
+        values=body.values,
+        recipients=tuple(body.recipients),
+        in_reply_to=MessageId(body.in_reply_to) if body.in_reply_to else None,
+    )
+    accepted = await call.gateway.sending.send(
+        call.signed,
+        InboxId(body.inbox),
+        submission,
+        idempotency_key=idempotency_key(call),
+        undo_seconds=undo(body.undo_seconds),
+    )
+    return Sent(message=accepted.message, repeated=accepted.repeated)
+
+
+async def take_back(call: Call) -> None:
+    body: InInbox = call.body
+    await call.gateway.sending.take_back(call.signed, InboxId(body.inbox), MessageId(call.part("message")))
+
+
+async def open_envelope(call: Call) -> OpenedBody:
+    found = await call.gateway.opening.open(call.signed, EnvelopeId(call.part("envelope")))
+    return OpenedBody(
+        envelope=found.envelope.id,
+        message=found.message.id,
+        case=found.message.case,
+        form_type=found.message.form_type,
+        form_version=found.message.form_version,
+        sender=found.message.sender,
+        origin=found.message.origin,
+        body=dict(found.opened.body),
+        attachments=[
+            File(id=file.id, name=file.name, media_type=file.media_type, size=file.size)
+            for file in found.opened.attachments
+        ],
+        endorsements=[
+            Endorser(administration=one.administration, signer=one.signer) for one in found.opened.endorsements
+        ],
+        transcript=found.envelope.transcript.hex(),
+    )
+
+
+async def read_attachment(call: Call) -> web.StreamResponse:
+    """The plaintext as a stream; a fault closes the connection before the announced length is reached."""
+    file, stream = await call.gateway.opening.attachment(
+        call.signed, EnvelopeId(call.part("envelope")), AttachmentId(call.part("attachment"))
+    )
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+        }
+    )
+    await response.prepare(call.request)
+    try:
+        async for piece in stream:
+            await response.write(piece)
+    except BaseException:
+        if call.request.transport is not None:
+            call.request.transport.abort()
+        raise
+    await response.write_eof()
+    return response
+
+
+async def propose(call: Call) -> Sent:
+    body: NewAnswer = call.body
+    accepted = await call.gateway.answers.propose(
+        call.signed,
+        InboxId(body.inbox),
+        MessageId(body.request),
+        body.values,
+        idempotency_key=idempotency_key(call),
+    )
+    return Sent(message=accepted.message, repeated=accepted.repeated)
+
+
+async def confirm(call: Call) -> Sent:
+    body: InInbox = call.body
+    accepted = await call.gateway.answers.confirm(
+        call.signed,
+        InboxId(body.inbox),
+        MessageId(call.part("proposal")),
+        idempotency_key=idempotency_key(call),
+    )
+    return Sent(message=accepted.message, repeated=accepted.repeated)
+
+
+async def disagree(call: Call) -> Done:
+    body: InInbox = call.body
+    answer = await call.gateway.answers.disagree(call.signed, InboxId(body.inbox), MessageId(call.part("proposal")))
+    return Done(id=answer.proposal)
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/api/v1/messages",
+        handler=send_draft,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="sent",
+        takes=DraftOut,
+        gives=Sent,
+        status=201,
+        summary="Skicka ett utkast",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/messages/direct",
+        handler=send_values,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="sent",
+        takes=ValuesOut,
+        gives=Sent,
+        status=201,
+        summary="Skicka en hel blankett utan utkast",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/messages/{message}/take-back",
+        handler=take_back,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="taken_back",
+        takes=InInbox,
+        gives=None,
+        status=204,
+        summary="Ångra innan det har lämnats",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/envelopes/{envelope}/open",
+        handler=open_envelope,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="opened",
+        takes=None,
+        gives=OpenedBody,
+        summary="Öppna ett meddelande",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/envelopes/{envelope}/attachments/{attachment}",
+        handler=read_attachment,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.SAFE,
+        rate=Rate.READ,
+        audit="attachment_read",
+        takes=None,
+        gives=None,
+        summary="Hämta en bilaga",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/answers",
+        handler=propose,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="answer_proposed",
+        takes=NewAnswer,
+        gives=Sent,
+        status=201,
+        summary="Föreslå ett svar till den andra platsen",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/answers/{proposal}/confirm",
+        handler=confirm,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="answer_confirmed",
+        takes=InInbox,
+        gives=Sent,
+        status=201,
+        summary="Bekräfta ett förslag: svaret går till avsändaren",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/answers/{proposal}/disagree",
+        handler=disagree,
+        access=Access.SESSION,
+        scope=Scope.INBOX,
+        csrf=Csrf.BEARER,
+        rate=Rate.WRITE,
+        audit="answer_disagreed",
+        takes=InInbox,
+        gives=Done,
+        summary="Vara oense: inget går till avsändaren",
+    ),
+)

@@ -1,0 +1,119 @@
+"""The shape of a route: everything that must be decided about it before it may start.
+
+Why this exists: a route that nobody thought through is a hole. So each says its role, tenant scope, CSRF class, rate
+class, the audit action it leaves and its models; an empty column is a start-up error, and the meta-tests, the
+navigation and the API description come from the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from gateway.errors import SetupError
+from gateway.sessions import Signed
+from gateway.usecases import Gateway
+
+Handler = Callable[["Call"], Awaitable["web.StreamResponse | BaseModel | None"]]
+
+
+class Access(StrEnum):
+    """Who may call: everybody, or a session with both factors; the use case then asks for role and membership."""
+
+    PUBLIC = "public"
+    SESSION = "session"
+
+
+class Scope(StrEnum):
+    """What a call can reach: nothing of anybody, the caller's own, one inbox of theirs, or the whole gateway."""
+
+    NONE = "none"
+    OWN = "own"
+    INBOX = "inbox"
+    GATEWAY = "gateway"
+
+
+class Csrf(StrEnum):
+    """Bearer tokens are never sent by a browser on its own, so the API needs no token against forgery."""
+
+    BEARER = "bearer"
+    SAFE = "safe"
+
+
+class Rate(StrEnum):
+    SIGN_IN = "sign_in"
+    READ = "read"
+    WRITE = "write"
+    UPLOAD = "upload"
+
+
+class Model(BaseModel):
+    """A request or response body: no unknown members, no coercion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a handler sees it."""
+
+    gateway: Gateway
+    request: web.Request
+    body: Any  # the route's request model, or None
+    signed_in: Signed | None
+
+    @property
+    def signed(self) -> Signed:
+        """The caller; only routes with Access.SESSION ask for it."""
+        if self.signed_in is None:
+            raise SetupError("a public route asked for a session")
+        return self.signed_in
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return self.request.match_info[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One row of the table."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    scope: Scope
+    csrf: Csrf
+    rate: Rate
+    audit: str  # the action that it leaves in the log, or "none: why"
+    takes: type[Model] | None
+    gives: type[BaseModel] | None
+    status: int = 200
+    summary: str = ""
+
+
+def check(routes: Sequence[Route]) -> None:
+    """Raises SetupError for a row that leaves something open, and for two rows with one method and path."""
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        safe = route.method in ("GET", "HEAD")
+        complete = bool(
+            route.audit
+            and route.summary
+            and re.fullmatch(r"/api/v1/[a-z0-9_/{}-]+", route.path)
+            and (route.csrf is Csrf.SAFE) == safe
+            and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)
+            and (route.audit != "none" or safe)
+        )
+        name = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
+        if not complete or name in seen:
+            raise SetupError(
+                f"route {route.method} {route.path} is not complete", next_step="Fyll i routens alla kolumner."
+            )
+        seen.add(name)
