@@ -408,8 +408,8 @@ class MemoryBlobs:
     async def delete(self, name: str) -> None:
         self._blobs.pop(name, None)
 
-    async def names(self) -> list[str]:
-        return sorted(self._blobs)
+    async def names(self, *, before: Instant) -> list[str]:
+        return sorted(self._blobs)  # it keeps no times: everything counts as old
 
 
 class MemoryTiles:

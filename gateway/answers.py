@@ -1,9 +1,9 @@
 """The joint answer of the remissgrupp: one seat proposes, the other confirms or disagrees, one message leaves.
 
 Why this exists: the board is two authorities, and the answer must be both's. The proposal goes from seat to seat as a
-message; confirming signs the same blinded commitment to the same words with the second authority's key; then one message
-that bears both signatures goes to the case worker. Disagreement stays between the seats. The answer is a coordination
-of a bed, never a decision on assistance (S004 §5.2.1).
+message; confirming signs the same blinded commitment to the same words with the second authority's key; then one
+message that bears both signatures goes to the case worker. Disagreement stays between the seats. The answer is a
+coordination of a bed, never a decision on assistance (S004 §5.2.1).
 """
 
 from __future__ import annotations

@@ -207,10 +207,10 @@ def terms_of(values: Mapping[str, object]) -> ConsentTerms:
         return [str(item) for item in listed] if isinstance(listed, list | tuple) else []
 
     parties = values["parties"]
-    assert_list = parties if isinstance(parties, list | tuple) else []
+    pairs = parties if isinstance(parties, list | tuple) else []
     return ConsentTerms(
         purposes=tuple(Purpose(value) for value in texts("purpose")),
-        exchanges=tuple(Exchange(str(pair["from"]), str(pair["to"])) for pair in assert_list),
+        exchanges=tuple(Exchange(str(pair["from"]), str(pair["to"])) for pair in pairs),
         categories=tuple(Category(value) for value in texts("data_categories")),
         given_by=str(values["given_by"]),
         manner=str(values["manner"]),

@@ -18,114 +18,35 @@ import itertools
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Protocol
 
-from gateway.errors import ForbiddenError, RefusedError
-from gateway.model.base import DecisionId, Fact, InboxId, Instant, fact
-from gateway.model.classes import Category, ConsentTerms, Exchange, ItemClass, PrivacyClass, Purpose, Stage
-from gateway.model.directory import Inbox, InboxKind
+from gateway.advice import advice, reason
+from gateway.errors import ForbiddenError
+from gateway.model.base import DecisionId, InboxId, fact
+from gateway.model.classes import Category, ConsentTerms, Exchange, ItemClass, PrivacyClass, Stage
+from gateway.model.decision import (
+    QUALIFYING_SUBSTANCES,
+    AccessAction,
+    AccessRequest,
+    Added,
+    Addressee,
+    Affirmation,
+    ConsentStatus,
+    Decision,
+    DisclosureRequest,
+    OpeningAct,
+    Outcome,
+    RecipientDecision,
+    Ruling,
+    SendingAct,
+)
+from gateway.model.directory import Inbox
 from gateway.model.path import Consent
 from gateway.states import CaseState, ConsentState
 
 #: Evaluations between two turns of the event loop: one evaluation holds the interpreter lock for about 0.2 ms.
 BATCH: Final = 8
 MEMO: Final = 4096
-
-
-class AccessAction(StrEnum):
-    """What a signed-in user may want to do; access.cedar says which roles may."""
-
-    OPEN_CASE = "open_case"
-    WRITE_DRAFT = "write_draft"
-    UPLOAD_ATTACHMENT = "upload_attachment"
-    SEND = "send"
-    LIST_INBOX = "list_inbox"
-    READ = "read"
-    RECORD_CONSENT = "record_consent"
-    WITHDRAW_CONSENT = "withdraw_consent"
-    READ_CONSENT = "read_consent"
-    PROPOSE_ANSWER = "propose_answer"
-    CONFIRM_ANSWER = "confirm_answer"
-    ADMIT_MEMBER = "admit_member"
-    READ_LOG = "read_log"
-    APPLY_DIRECTORY = "apply_directory"
-
-
-class Outcome(StrEnum):
-    """In the order in which one of several permits is reported."""
-
-    DUTY_SEND = "DUTY_SEND"
-    ALLOW = "ALLOW"
-    NEEDS_AFFIRM = "NEEDS_AFFIRM"
-    MANUAL = "MANUAL"
-    DENY = "DENY"
-
-
-class ConsentStatus(StrEnum):
-    """How the case's consents stand to one (sender unit, recipient unit, category, purpose, time); best first."""
-
-    COVERS = "covers"
-    WRONG_CATEGORY = "wrong_category"
-    WRONG_PURPOSE = "wrong_purpose"
-    WRONG_DIRECTION = "wrong_direction"
-    WRONG_PARTY = "wrong_party"
-    NOT_YET_VALID = "not_yet_valid"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    REFUSED = "refused"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessRequest:
-    """A user's coded standing towards one act. Attributes that do not apply keep their defaults."""
-
-    action: AccessAction
-    roles: frozenset[str]
-    member: bool = False
-    membership_role: str = ""
-    inbox_kind: str = ""
-    form_type: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisclosureRequest:
-    """One question: this class of field, to this kind of recipient, under these facts."""
-
-    form_type: str
-    stage: Stage
-    privacy: str
-    category: Category
-    purpose: Purpose
-    sender_kind: InboxKind
-    recipient_kind: InboxKind
-    same_administration: bool
-    matched: bool  # the recipient's unit is one that the board proposed
-    case_state: CaseState
-    bed_offered: bool
-    consent: ConsentStatus
-    abuse_ongoing: bool
-    abuse_qualifies: bool  # alcohol, narcotics or volatile solvents: OSL 26:9 names no other
-    necessity_written: bool
-    affirmed: bool  # by a delegate who is not the writer
-    protected: bool
-    manual_release: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """The answer of the policies, with the rule that gave it."""
-
-    outcome: Outcome
-    rule: str
-    law: str
-    basis: str
-
-    @property
-    def permits(self) -> bool:
-        return self.outcome is not Outcome.DENY
 
 
 class Policy(Protocol):
@@ -137,126 +58,6 @@ class Policy(Protocol):
 
     def access(self, request: AccessRequest) -> Ruling: ...
     def disclosure(self, requests: Sequence[DisclosureRequest]) -> list[Ruling]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affirmation:
-    """What a delegate stated so that OSL 26:9 may be used (D4). Absent facts are False."""
-
-    abuse_ongoing: bool = False
-    substances: frozenset[str] = frozenset()
-    necessity_written: bool = False
-    affirmed: bool = False
-    manual_release: bool = False
-
-
-QUALIFYING_SUBSTANCES: Final = frozenset({"ALCOHOL", "NARCOTICS", "SOLVENTS"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addressee:
-    """A recipient and the stage whose fields it may be sent."""
-
-    inbox: Inbox
-    stage: Stage
-    matched: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendingAct:
-    """Everything that a decision to send rests on.
-
-    `required` holds, per stage, the item classes of the fields that the form requires there.
-    """
-
-    sender: Inbox
-    recipients: tuple[Addressee, ...]
-    form_type: str
-    present: frozenset[ItemClass]
-    required: Mapping[Stage, frozenset[ItemClass]]
-    purpose: Purpose
-    case_state: CaseState
-    consents: tuple[tuple[Consent, ConsentTerms], ...]
-    affirmation: Affirmation = Affirmation()
-    protected: bool = False
-    bed_offered: bool = False
-    facts: tuple[Fact, ...] = ()
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpeningAct:
-    """What opening a delivered envelope rests on: while unopened, the consents that its delivery rested on."""
-
-    unopened: bool
-    consents: tuple[tuple[Consent, ConsentTerms], ...]
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipientDecision:
-    """What one recipient may get, and if nothing, why and what would help."""
-
-    inbox: InboxId
-    stage: Stage
-    rulings: Mapping[ItemClass, Ruling]
-    denied: bool
-    consents: tuple[Consent, ...] = ()
-    warnings: tuple[str, ...] = ()
-    reason: str = ""
-    next_step: str = ""
-    next_step_english: str = ""
-
-    @property
-    def permitted(self) -> frozenset[ItemClass]:
-        return frozenset() if self.denied else frozenset(c for c, ruling in self.rulings.items() if ruling.permits)
-
-    @property
-    def held_back(self) -> frozenset[ItemClass]:
-        return frozenset(self.rulings) - self.permitted
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        return tuple(sorted({ruling.rule for ruling in self.rulings.values()}))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A decision and the facts it rests on; the commit refuses when one of them moved."""
-
-    id: DecisionId
-    at: Instant
-    policies: str
-    recipients: tuple[RecipientDecision, ...]
-    facts: tuple[Fact, ...]
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        return tuple(sorted({rule for recipient in self.recipients for rule in recipient.rules}))
-
-    @property
-    def permits(self) -> bool:
-        return not any(recipient.denied for recipient in self.recipients)
-
-    def require_permit(self) -> None:
-        """Raises RefusedError, with the first denied recipient's reason and next step."""
-        for recipient in self.recipients:
-            if recipient.denied:
-                raise RefusedError(
-                    f"disclosure to {recipient.inbox} denied by {', '.join(recipient.rules)}",
-                    swedish=recipient.reason,
-                    next_step=recipient.next_step,
-                )
-
-
-class Added(StrEnum):
-    """The facts that somebody can bring about; the search for a next step adds these and no others."""
-
-    CONSENT = "consent"
-    AFFIRMATION = "affirmation"
-    MATCH = "match"
-    BED = "bed"
-    RELEASE = "release"
 
 
 class Decider:
@@ -355,7 +156,7 @@ class Decider:
         step = await self._next_step([requests[c] for c in lacking], addressee.inbox, lacking)
         return dataclasses.replace(
             decided,
-            reason=_reason(worst, addressee.inbox, lacking, protected=act.protected),
+            reason=reason(worst, addressee.inbox, lacking, protected=act.protected),
             next_step=step[0],
             next_step_english=step[1],
         )
@@ -390,7 +191,7 @@ class Decider:
             answers = await self._ask(changed)
             if all(answers[request].permits for request in changed):
                 statuses = {request.consent for request in requests}
-                return _advice(addition, statuses, inbox, lacking)
+                return advice(addition, statuses, inbox, lacking)
         return (
             "Ta upp frågan med din chef. Det går att rådgöra utan att röja vem det gäller. Utkastet är kvar.",
             "Ask your manager. A consultation that does not identify the person is possible. The draft is kept.",
@@ -498,70 +299,23 @@ def _with(request: DisclosureRequest, addition: Sequence[Added]) -> DisclosureRe
     return dataclasses.replace(request, **changes)  # type: ignore[arg-type]
 
 
-CATEGORY_SWEDISH: Final[Mapping[Category, str]] = {
-    Category.ADMIN: "administrativa uppgifter",
-    Category.NEED: "behov",
-    Category.SOCIAL: "sociala förhållanden",
-    Category.ADDICTION: "skadligt bruk",
-    Category.HEALTH: "hälsa",
-    Category.MEDICATION: "läkemedel",
-    Category.HOUSING_WORK: "boende och sysselsättning",
-    Category.ECONOMY: "ekonomi",
-    Category.CHILDREN: "barn",
-    Category.OFFENCES: "lagöverträdelser",
-    Category.IDENTITY: "identitet",
-}
-
-
-def _listed(lacking: Iterable[ItemClass]) -> str:
-    names = sorted({CATEGORY_SWEDISH[item.category] for item in lacking})
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} och {names[-1]}"
-
-
-def _reason(status: ConsentStatus, inbox: Inbox, lacking: Sequence[ItemClass], *, protected: bool) -> str:
-    """Why a recipient gets nothing, as a colleague would say it. D7 is the text for a refused or withdrawn consent."""
-    what = _listed(lacking)
-    if protected:
-        return f"Personen har skyddade personuppgifter. Inget skickas till {inbox.name} utan särskild prövning (OSL 21 kap. 3 §)."
-    texts = {
-        ConsentStatus.REFUSED: f"Personen har sagt nej till att uppgifter lämnas till {inbox.name} (OSL 12 kap. 2 §, 26 kap. 1 §).",
-        ConsentStatus.WITHDRAWN: f"Samtycket har återkallats. Uppgifter får inte lämnas till {inbox.name} (OSL 12 kap. 2 §, 26 kap. 1 §).",
-        ConsentStatus.EXPIRED: f"Samtycket har gått ut och gäller inte längre för {inbox.name}.",
-        ConsentStatus.NOT_YET_VALID: f"Samtycket har inte börjat gälla än för {inbox.name}.",
-        ConsentStatus.WRONG_PARTY: f"Samtycket omfattar inte {inbox.name}.",
-        ConsentStatus.WRONG_DIRECTION: f"Samtycket gäller bara åt andra hållet, inte till {inbox.name}.",
-        ConsentStatus.WRONG_PURPOSE: f"Samtycket gäller ett annat syfte än det här utskicket till {inbox.name}.",
-        ConsentStatus.WRONG_CATEGORY: f"Samtycket omfattar inte uppgifter om {what} till {inbox.name}.",
-        ConsentStatus.NONE: f"Det finns inget samtycke till att uppgifter om {what} lämnas till {inbox.name} (OSL 26 kap. 1 §).",
-        ConsentStatus.COVERS: f"Uppgifter om {what} får inte lämnas till {inbox.name} i det här läget.",
-    }
-    return texts[status]
-
-
-def _advice(
-    addition: Sequence[Added], statuses: Iterable[ConsentStatus], inbox: Inbox, lacking: Sequence[ItemClass]
-) -> tuple[str, str]:
-    what = _listed(lacking)
-    swedish = {
-        Added.CONSENT: f"Be den enskilde om ett samtycke som omfattar {inbox.name} och uppgifter om {what} (OSL 12 kap. 2 §).",
-        Added.AFFIRMATION: "Be en delegat pröva om uppgifterna behövs för nödvändig vård (OSL 26 kap. 9 §).",
-        Added.MATCH: f"Vänta tills remissgruppen har föreslagit {inbox.name}.",
-        Added.BED: "Vänta tills en plats är erbjuden och inskrivningsdagen är bestämd.",
-        Added.RELEASE: "Be den som får pröva skyddade personuppgifter att släppa utskicket för hand (OSL 21 kap. 3 §).",
-    }
-    english = {
-        Added.CONSENT: f"Ask the person for a consent that names {inbox.name} and these categories (OSL 12:2).",
-        Added.AFFIRMATION: "Ask a delegate whether this is needed for necessary care (OSL 26:9).",
-        Added.MATCH: f"Wait until the board has proposed {inbox.name}.",
-        Added.BED: "Wait until a bed is offered and the admission date is set.",
-        Added.RELEASE: "Ask whoever may assess protected identities to release it by hand (OSL 21:3).",
-    }
-    refused = {ConsentStatus.REFUSED, ConsentStatus.WITHDRAWN} & set(statuses)
-    tail = " Ett nej ska respekteras: rådgör annars utan att röja vem det gäller." if refused else ""
-    return (
-        " ".join(swedish[added] for added in addition) + tail + " Utkastet är kvar.",
-        " ".join(english[added] for added in addition) + " The draft is kept.",
-    )
-
-
 DEFAULT_DENY_WITHDRAWN: Final = Ruling(Outcome.DENY, "D7", "OSL 12 kap. 2 §", "")
+
+__all__ = [
+    "AccessAction",
+    "AccessRequest",
+    "Added",
+    "Addressee",
+    "Affirmation",
+    "ConsentStatus",
+    "Decider",
+    "Decision",
+    "DisclosureRequest",
+    "OpeningAct",
+    "Outcome",
+    "Policy",
+    "RecipientDecision",
+    "Ruling",
+    "SendingAct",
+    "consent_status",
+]

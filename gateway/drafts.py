@@ -18,7 +18,7 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.model.base import CaseId, DraftId, InboxId
-from gateway.model.path import Draft
+from gateway.model.path import Attachment, Draft
 from gateway.ports import Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
@@ -145,9 +145,11 @@ class Drafts:
         return await self._store.drafts_of(inbox, after=after, limit=limit)
 
     async def discard(self, signed: Signed, draft: DraftId) -> None:
-        """Throw a draft away. Its attachments are swept by the worker."""
+        """Throw a draft away with its attachments' rows; the worker sweeps the blobs that nothing names any more."""
         current, standing = await self._find(signed, draft)
-        await self._store.commit(Work(expects=standing.facts, changes=(Delete(Draft, (current.id,)),)))
+        files = await self._store.attachments_of(draft)
+        changes = (Delete(Draft, (current.id,)), *(Delete(Attachment, (file.id,)) for file in files))
+        await self._store.commit(Work(expects=standing.facts, changes=changes))
 
     async def find(self, signed: Signed, draft: DraftId) -> Draft:
         """The draft, when it stands in an inbox of yours."""

@@ -1,8 +1,8 @@
 """Publish the tree: new leaves become tiles, bundles and a signed checkpoint.
 
-Why this exists: the leaf is durable with the business transaction; the tree over it may follow a moment later. So a crash
-in between loses nothing: at start, and after each commit, this reads the leaves that the last checkpoint does not cover.
-It never signs a tree that does not extend the one it signed last.
+Why this exists: the leaf is durable with the business transaction; the tree over it may follow a moment later. So a
+crash in between loses nothing: at start, and after each commit, this reads the leaves that the last checkpoint does
+not cover. It never signs a tree that does not extend the one it signed last.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Integrator:
         self._tiles.write(name, "checkpoint", note.encode())
 
     async def _range(self, name: str, last: Checkpoint | None) -> CompactRange:
-        """The right edge at the last checkpoint; rebuilt from the leaves at start, and compared with what was signed."""
-        growing = self._ranges.get(name)
+        """The right edge at the last checkpoint; rebuilt from the leaves at start, and compared with what was
+        signed.""" growing = self._ranges.get(name)
         done = last.size if last else 0
         if growing is None or growing.size != done:
             growing = CompactRange()

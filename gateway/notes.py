@@ -1,4 +1,5 @@
-"""Checkpoints and proofs as text, in the formats of C2SP (tlog-checkpoint, tlog-proof), so that others can check them."""
+"""Checkpoints and proofs as text, in the formats of C2SP (tlog-checkpoint, tlog-proof), so that others can check
+them."""
 
 from __future__ import annotations
 

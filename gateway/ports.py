@@ -181,7 +181,6 @@ class Store(Protocol):
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         """Those of the blob names that a row refers to."""
 
-
     # log
     async def log_size(self, log: str) -> int: ...
     async def leaves(self, log: str, start: int, end: int) -> list[log.AuditLeaf]:
@@ -206,7 +205,8 @@ class Blobs(Protocol):
         """The octets in pieces of at most 256 KiB. Raises NotFoundError."""
 
     async def delete(self, name: str) -> None: ...
-    async def names(self) -> list[str]: ...
+    async def names(self, *, before: Instant) -> list[str]:
+        """Blobs published before an instant: a younger one may belong to a commit that is on its way."""
 
 
 class TileStore(Protocol):

@@ -46,7 +46,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the sender is told: the message and its deliveries. `repeated` when an earlier request was answered again."""
+    """What the sender is told: the message and its deliveries. `repeated` when an earlier request was answered
+    again."""
 
     message: MessageId
     repeated: bool
@@ -64,7 +65,8 @@ class Acceptance:
         """The fingerprint of what is asked; None without a key."""
         if not key:
             return None
-        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))  # type: ignore[arg-type]
+        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))  # type:
+        ignore[arg - type]
 
     async def answered(self, inbox: InboxId, request: Request | None) -> Accepted | None:
         """The answer that this request got before, if it came before.

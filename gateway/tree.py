@@ -1,7 +1,8 @@
 """The RFC 6962 Merkle tree: roots, a compact range that grows leaf by leaf, inclusion and consistency proofs.
 
 Why this exists: the log must be provable with nothing but SHA-256, by programs that are not ours. Proofs are computed
-from a `hash_at(level, index)` function over complete subtrees, which tiles or leaves can answer; nothing else is stored.
+from a `hash_at(level, index)` function over complete subtrees, which tiles or leaves can answer; nothing else is
+stored.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from gateway.errors import (
     StoreFullError,
     StoreUnavailableError,
 )
+from gateway.model.base import Instant
 
 PIECE: Final = 256 * 1024
 _NAME: Final = re.compile(r"\A[0-9a-f]{32}\Z")
@@ -70,9 +71,12 @@ class FolderBlobs:
     async def delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 
-    async def names(self) -> list[str]:
-        found = await asyncio.to_thread(lambda: list(self._folder.glob("??/*")))
-        return sorted(path.name for path in found)
+    async def names(self, *, before: Instant) -> list[str]:
+        def old() -> list[str]:
+            found = self._folder.glob("??/*")
+            return sorted(path.name for path in found if path.stat().st_mtime_ns // 1000 < before)
+
+        return await asyncio.to_thread(old)
 
     def _path(self, name: str) -> Path:
         if not _NAME.match(name):

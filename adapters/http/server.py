@@ -1,7 +1,7 @@
 """The aiohttp application: reads the route table, authenticates, parses, calls, and answers.
 
-Why this exists: everything that is the same for every route happens here once: a correlation id, the bearer session, the
-request model with all its faults at once, problem responses, and headers that keep answers out of caches. A handler
+Why this exists: everything that is the same for every route happens here once: a correlation id, the bearer session,
+the request model with all its faults at once, problem responses, and headers that keep answers out of caches. A handler
 sees only good input and a signed caller; a bug in it becomes one sentence and an id, never a traceback.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -18,7 +19,14 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.http.problems import plain, problem
 from adapters.http.routes import Access, Call, Route, check
-from gateway.errors import FieldError, GatewayError, InvalidFormError, InvalidRequestError, SessionEndedError
+from gateway.errors import (
+    FieldError,
+    GatewayError,
+    InvalidFormError,
+    InvalidRequestError,
+    SessionEndedError,
+    SetupError,
+)
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
 
@@ -45,6 +53,30 @@ def application(gateway: Gateway, routes: Sequence[Route]) -> web.Application:
         app.router.add_route(route.method, route.path, _handler(gateway, route))
     app.on_response_prepare.append(_headers)
     return app
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `app` while the context lasts; gives the address.
+
+    Raises:
+        SetupError: the port is in use.
+    """
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=60)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as trouble:
+            raise SetupError(
+                f"port {port} is in use",
+                swedish=f"Port {port} används redan av ett annat program.",
+                next_step="Välj en annan port (SAMBUD_PORT eller --port), eller stoppa det andra programmet.",
+            ) from trouble
+        name, number = runner.addresses[0][:2]
+        yield f"http://{'localhost' if name == '127.0.0.1' else name}:{number}"
+    finally:
+        await runner.cleanup()
 
 
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,9 +1,9 @@
 """PostgreSQL: the same contract with asyncpg; one writer task per process, group commit, facts held FOR SHARE.
 
-Why this exists: beyond one machine's disk the rows live in a server, and several processes write. What a decision rests
-on is then held (`FOR SHARE`) until the commit, and the log's numbers are given under a lock on the log (an advisory
-transaction lock), so that they have no gaps whoever writes. Numbering in the transaction is the simple mode; staging rows
-and an integrator that numbers them, for many writers, is not yet here.
+Why this exists: beyond one machine's disk the rows live in a server, and several processes write. What a decision
+rests on is then held (`FOR SHARE`) until the commit, and the log's numbers are given under a lock on the log (an
+advisory transaction lock), so that they have no gaps whoever writes. Numbering in the transaction is the simple mode;
+staging rows and an integrator that numbers them, for many writers, is not yet here.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class SessionState(StrEnum):
 
 
 class MembershipState(StrEnum):
-    """`PENDING` reads nothing: a present member admits it, which makes the wrap (only proposed members arrive by import)."""
+    """`PENDING` reads nothing: a present member admits it, which makes the wrap (only proposed members arrive by
+    import)."""
 
     PENDING = "pending"
     ACTIVE = "active"

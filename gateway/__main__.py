@@ -1,0 +1,161 @@
+"""The only file that knows everybody: settings become adapters, keys and policies, and those become a gateway.
+
+Adapters are imported inside the functions that make them, so that a command that needs no server does not load one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from gateway import cli, workers
+from gateway.errors import SetupError
+from gateway.model.base import MINUTE, Instant
+from gateway.model.keys import KeyRecordKind
+from gateway.ports import Store
+from gateway.sessions import SessionRules
+from gateway.settings import Settings
+from gateway.usecases import Gateway, Options, Ports, build
+
+
+class SystemClock:
+    """The machine's time, with the demo's shift."""
+
+    def __init__(self, skew: Callable[[], int] | None = None) -> None:
+        self._skew = skew
+
+    def now(self) -> Instant:
+        return Instant(time.time_ns() // 1000 + (self._skew() if self._skew else 0))
+
+
+class SystemWiring:
+    """Builds a gateway from settings."""
+
+    def __init__(self) -> None:
+        self._keyrings: dict[int, Any] = {}
+
+    @asynccontextmanager
+    async def opened(
+        self, settings: Settings, *, create: bool = False, skew: Callable[[], int] | None = None
+    ) -> AsyncIterator[Gateway]:
+        from adapters.blobs.folder import FolderBlobs, FolderTiles
+        from keys.keyring import Keyring
+        from keys.roots import read_root
+        from policies.engine import CedarPolicy
+
+        clock = SystemClock(skew)
+        root = read_root(settings.root_key_file, data_dir=settings.data_dir)
+        store = await _store(settings, clock, create=create)
+        keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
+        try:
+            await keyring.start(create=create)
+            ports = Ports(
+                store=store,
+                blobs=FolderBlobs(settings.data_dir / "blobs"),
+                tiles=FolderTiles(settings.data_dir / "log"),
+                clock=clock,
+                policy=CedarPolicy.load(),
+                sealer=keyring.sealer,
+                opener=keyring.opener,
+                attachments=keyring.attachments,
+                worksheets=keyring.worksheets,
+                vault=keyring.vault,
+                shred=keyring.shred,
+                maker=keyring.maker,
+            )
+            options = Options(
+                log_name=settings.log_name,
+                attachment_max_bytes=settings.attachment_max_bytes,
+                rules=SessionRules(window=settings.step_up_minutes * MINUTE),
+                totp_window=settings.totp_window,
+            )
+            gateway = build(ports, options, owner=f"{os.uname().nodename}/{os.getpid()}")
+            self._keyrings[id(gateway)] = keyring
+            yield gateway
+        finally:
+            await keyring.close()
+            await store.close()
+
+    async def serve(self, settings: Settings, gateway: Gateway, ready: Callable[[str], None]) -> None:
+        from adapters.http.api import ROUTES
+        from adapters.http.server import application, listening
+
+        keyring = self._keyrings[id(gateway)]
+        async with listening(application(gateway, ROUTES), settings.host, settings.port) as address:
+            ready(address)
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(name, stop.set)
+            async with asyncio.TaskGroup() as group:
+                working = group.create_task(workers.run(gateway, lambda at: keyring.shred.sweep(older_than=at)))
+                await stop.wait()
+                working.cancel()
+        await gateway.sign_in.tell_refusals()
+        await workers.publish(gateway)
+
+    def create_root(self, path: Path) -> None:
+        from keys.roots import create_root
+
+        create_root(path)
+
+    async def fingerprints(self, gateway: Gateway) -> dict[str, str]:
+        """The signing key of every administration, as settings name it."""
+        from keys.records import fingerprint
+
+        keyring = self._keyrings[id(gateway)]
+        found = {}
+        for row in await gateway.ports.store.administrations():
+            record = await keyring.records.newest(KeyRecordKind.SIGNING, row.administration)
+            found[str(row.administration)] = fingerprint(record.public_key)
+        return found
+
+
+async def _store(settings: Settings, clock: SystemClock, *, create: bool) -> Store:
+    if settings.database:
+        try:
+            from adapters.sql.postgres import PostgresStore
+        except ImportError as missing:
+            raise SetupError(
+                "the PostgreSQL driver is not installed",
+                swedish="Drivrutinen för PostgreSQL saknas.",
+                next_step="Installera paketet asyncpg (sambud[postgres]).",
+            ) from missing
+        return await PostgresStore.open(settings.database, clock)
+    from adapters.sql.sqlite import SqliteStore
+
+    return await SqliteStore.open(settings.database_file, clock, create=create)
+
+
+def _log_as_json() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """The command `sambud`."""
+    _log_as_json()
+    cli.main(obj={"wiring": SystemWiring()}, prog_name="sambud")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The demo: one uppdragsblankett along the whole path, each step told with its time.
+
+Why this exists: a newcomer should see the thing work before reading about it, on the real store, with the real keys,
+the whole form and an attachment. What it makes is marked as a demo, and `serve` refuses such a store.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from importlib import resources
+
+from gateway.consents import STOCKHOLM
+from gateway.errors import GatewayError
+from gateway.factors import code_for
+from gateway.forms.demo import demo_answer, demo_consent, demo_referral
+from gateway.model.base import SECOND, EnvelopeId, InboxId, MessageId
+from gateway.model.classes import Category
+from gateway.model.path import Case
+from gateway.register import Credential
+from gateway.sessions import Signed
+from gateway.usecases import Gateway
+from gateway.workers import publish
+
+CASEWORK = InboxId("alvesta.ifo.vuxen")
+SEAT_EKELIDEN = InboxId("seat.ekeliden")
+SEAT_NOVUS = InboxId("seat.novus")
+UNIT_EKELIDEN = InboxId("ekeliden.enhet")
+STEP_US = 30 * SECOND
+
+
+def demo_directory() -> str:
+    """The invented directory, as TOML."""
+    return resources.files("gateway").joinpath("demo_directory.toml").read_text("utf-8")
+
+
+def demo_password(login: str) -> str:
+    """The demo's passwords are no secret: they open a store that bears the mark of a demo."""
+    return f"lugn-trappa-vinge-{login[::-1]}-kaffekopp"
+
+
+@dataclass
+class Walk:
+    """Walks the path and tells about it through `say`."""
+
+    gateway: Gateway
+    credentials: dict[str, Credential]
+    say: Callable[[str], None]
+    advance: Callable[[int], None]  # moves the demo's clock on: a code works once, and a demo does not wait
+    _started: float = field(default=0.0)
+
+    async def run(self) -> None:
+        """The whole path. Raises whatever a step raises: a demo that fails must fail."""
+        gateway = self.gateway
+        self._begin("1 compose  Socialsekreteraren i Alvesta fyller i uppdragsblanketten och bifogar en fil")
+        worker = await self._sign_in("al-sos")
+        case = await gateway.cases.open(worker, CASEWORK)
+        draft = await gateway.drafts.create(
+            worker, CASEWORK, case.id, "placement_referral", 1, demo_referral(self._today())
+        )
+        await gateway.attachments.add(worker, draft.id, "utdrag.pdf", Category.SOCIAL, _file())
+        self._end(f"ärendet heter {case.reference}, utkastet är förseglat i inkorgen")
+
+        self._begin("2 decide   Utan samtycke blir svaret nej, med lagrum och nästa steg")
+        try:
+            await gateway.sending.send_draft(worker, draft.id, ["remissgrupp"])
+        except GatewayError as refused:
+            self._end(f"{refused.swedish} {refused.next_step}")
+        self._begin("           Samtycket antecknas: parter, uppgifter, syfte, tid")
+        await gateway.consents.record(worker, CASEWORK, case.id, demo_consent(self._today()))
+        preview = await gateway.sending.preview(worker, draft.id, ["remissgrupp"])
+        held = preview.held_back[SEAT_EKELIDEN]
+        self._end(f"remissgruppen får {len(preview.fields[SEAT_EKELIDEN])} fält, {len(held)} hålls inne (bl.a. namn)")
+
+        self._begin("3 seal, 4 store  Ett kuvert per plats, förseglat, signerat och sparat i en transaktion")
+        sent = await gateway.sending.send_draft(worker, draft.id, ["remissgrupp"], idempotency_key=secrets.token_hex(8))
+        self._end(f"meddelande {sent.message}")
+
+        self._begin("5 deliver  Utkorgen lämnar kuverten och får signerade kvitton")
+        await self._deliver()
+        self._end(f"{await self._states(sent.message)}")
+
+        self._begin("6 open     Båda platserna i remissgruppen öppnar, efter beslut och loggad händelse")
+        ekeliden, novus = await self._sign_in("ek-chef"), await self._sign_in("no-chef")
+        opened = await gateway.opening.open(ekeliden, await self._envelope(SEAT_EKELIDEN, sent.message))
+        await gateway.opening.open(novus, await self._envelope(SEAT_NOVUS, sent.message))
+        fields = opened.opened.body["fields"]
+        count = len(fields) if isinstance(fields, dict) else 0
+        self._end(f"{count} fält läses, identiteten finns inte i kuvertet")
+
+        self._begin("           Ekeliden föreslår ett svar, Novus bekräftar: ett svar med två myndigheters signatur")
+        proposal = await gateway.answers.propose(ekeliden, SEAT_EKELIDEN, sent.message, demo_answer(self._today()))
+        await self._deliver()
+        answer = await gateway.answers.confirm(novus, SEAT_NOVUS, proposal.message)
+        await self._deliver()
+        read = await gateway.opening.open(worker, await self._envelope(CASEWORK, answer.message))
+        signers = " och ".join(str(one.administration) for one in read.opened.endorsements)
+        self._end(f"{await self._state(case)}; signerat av {signers}")
+
+        self._begin("           Steg 2 skickas till det föreslagna boendet, nu med namn och bilaga")
+        second = await gateway.drafts.create(
+            worker, CASEWORK, case.id, "placement_referral", 1, demo_referral(self._today())
+        )
+        await gateway.attachments.add(worker, second.id, "utdrag.pdf", Category.SOCIAL, _file())
+        stage2 = await gateway.sending.send_draft(worker, second.id, [UNIT_EKELIDEN])
+        await self._deliver()
+        await self._step_up(ekeliden, UNIT_EKELIDEN)
+        envelope = await self._envelope(UNIT_EKELIDEN, stage2.message)
+        unit = await gateway.opening.open(ekeliden, envelope)
+        file, stream = await gateway.opening.attachment(ekeliden, envelope, unit.opened.attachments[0].id)
+        size = sum([len(piece) async for piece in stream])
+        self._end(f"{file.name}, {size} byte, hel")
+
+        self._begin("7 audit    Loggen publiceras och kontrolleras: blad, sidorader, hashträd, signaturer")
+        await publish(gateway)
+        for report in await gateway.review.verify():
+            if report.exit_code:
+                raise GatewayError("the demo's log does not verify", swedish="; ".join(report.faults + report.missing))
+            self._end(f"{report.log}: {report.leaves} blad, {report.checkpoints} kontrollpunkter, inga fel")
+
+    async def _sign_in(self, login: str) -> Signed:
+        credential = self.credentials[login]
+        self.advance(STEP_US)
+        code = code_for(credential.seed, self.gateway.ports.clock.now())
+        done = await self.gateway.sign_in.sign_in(login, credential.password, code)
+        return await self.gateway.sessions.authenticate(done.token)
+
+    async def _step_up(self, signed: Signed, inbox: InboxId) -> None:
+        self.advance(STEP_US)
+        code = code_for(self.credentials[signed.user.login].seed, self.gateway.ports.clock.now())
+        directory = await self.gateway.directory.current()
+        await self.gateway.sessions.step_up(signed, directory.inbox(inbox), code)
+
+    async def _deliver(self) -> None:
+        while await self.gateway.outbox.run_once():
+            pass
+
+    async def _envelope(self, inbox: InboxId, message: MessageId) -> EnvelopeId:
+        found = await self.gateway.ports.store.envelopes_of(message)
+        return next(envelope.id for envelope in found if envelope.inbox == inbox)
+
+    async def _states(self, message: MessageId) -> str:
+        deliveries = await self.gateway.ports.store.deliveries_of(message)
+        return ", ".join(f"{delivery.inbox}: {delivery.state}" for delivery in deliveries)
+
+    async def _state(self, case: Case) -> str:
+        found = await self.gateway.ports.store.get(Case, case.id)
+        return f"{case.reference} är {found.state} med {', '.join(found.matched_units)}" if found else ""
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self.gateway.ports.clock.now() / 1_000_000, STOCKHOLM).date()
+
+    def _begin(self, text: str) -> None:
+        self.say(text)
+        self._started = time.perf_counter()
+
+    def _end(self, text: str) -> None:
+        self.say(f"           → {text}  ({(time.perf_counter() - self._started) * 1000:.0f} ms)")
+
+
+async def _file() -> AsyncIterator[bytes]:
+    yield b"%PDF-1.7\n% ett exempel, inte en handling\n" + b"Utdrag ur utredningen, avidentifierat. " * 500

@@ -1,0 +1,130 @@
+"""Settings: from the environment (SAMBUD_*), a TOML file, and defaults, in this order; each is documented here.
+
+Why this exists: a gateway that starts with a misspelt setting starts with another meaning. So an unknown one is an
+error that names the nearest known, and what would weaken the gateway (a root key among the data, an address that is not
+loopback) is refused before anything is opened.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import SetupError
+
+PREFIX = "SAMBUD_"
+#: Read by other parts than the settings: a test's failpoint, and what only the test runner asks for.
+ELSEWHERE = frozenset({"FAILPOINT", "REQUIRE_PEERS", "TEST_POSTGRES_DSN", "CONFIG"})
+
+
+class Settings(BaseModel):
+    """What an operator may set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_dir: Path = Field(description="Katalog för databas, nyckellager, bilagor och logg.")
+    root_key_file: Path = Field(description="Rotnyckeln (K0). Måste ligga utanför data_dir.")
+    database: str = Field(default="", description="Tom: SQLite i data_dir. Annars postgresql://…")
+    host: str = Field(default="127.0.0.1", description="Adress att lyssna på. Bara loopback än så länge.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port att lyssna på.")
+    log_name: str = Field(default="sambud.example", pattern=r"^[a-z0-9][a-z0-9./-]{0,80}$", description="Loggens namn.")
+    step_up_minutes: int = Field(default=15, ge=5, le=30, description="Hur länge en kod räcker för att öppna.")
+    attachment_max_bytes: int = Field(
+        default=100_000_000, ge=1, le=1024**3, description="Största bilaga i byte (högst 1 GiB)."
+    )
+    totp_window: int = Field(default=0, ge=0, le=1, description="Antal extra tidssteg för koder (0 eller 1).")
+    totp_risk_decision: str = Field(
+        default="", description="Beteckning på det beslut som godtar TOTP för känsliga uppgifter."
+    )
+    anchors: dict[str, str] = Field(
+        default_factory=dict, description="Fingeravtryck av myndigheternas signeringsnycklar."
+    )
+
+    @property
+    def database_file(self) -> Path:
+        return self.data_dir / "sambud.db"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.data_dir / "keys.db"
+
+    @property
+    def demo_mark(self) -> Path:
+        """A file that says: this store was made by the demo; `serve` refuses it."""
+        return self.data_dir / "DEMO"
+
+
+def load(
+    *,
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of this process.
+
+    Args:
+        overrides: from the command line; they win.
+
+    Raises:
+        SetupError: unknown, missing or impossible settings; nothing was opened.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    chosen = config or (Path(environment[f"{PREFIX}CONFIG"]) if f"{PREFIX}CONFIG" in environment else None)
+    if chosen is not None:
+        values |= _file(chosen)
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in ELSEWHERE:
+            values[name.removeprefix(PREFIX).lower()] = value
+    values |= overrides or {}
+    for name in values:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f" Menade du {near[0]}?" if near else ""
+            raise SetupError(
+                f"unknown setting {name}",
+                swedish=f"Inställningen {name} är okänd.{hint}",
+                next_step="Rätta den. Gatewayen startar inte med okända inställningar.",
+            )
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as invalid:
+        told = ", ".join(str(fault["loc"][0]) for fault in invalid.errors(include_input=False))
+        raise SetupError(
+            f"settings are missing or impossible: {told}",
+            swedish=f"Inställningar saknas eller är orimliga: {told}.",
+            next_step="Se docs/operations.md för vad varje inställning betyder.",
+        ) from None
+    _check_loopback(settings.host)
+    return settings
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as trouble:
+        raise SetupError(
+            f"{path} cannot be read as TOML",
+            swedish=f"Inställningsfilen {path} går inte att läsa.",
+            next_step="Rätta filen eller ange en annan med --config.",
+        ) from trouble
+
+
+def _check_loopback(host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SetupError(
+            f"{host} is not a loopback address",
+            swedish="Gatewayen lyssnar bara på den egna datorn än så länge.",
+            next_step="Använd 127.0.0.1 och en omvänd proxy på samma dator.",
+        )

@@ -1,0 +1,74 @@
+"""What goes on beside requests: delivering, publishing the log, repairing receipts, sweeping what nothing names.
+
+Why this exists: every task has a parent and every wait an end. Expected trouble is logged and tried again; a bug ends
+the group, and with it the process, because a gateway that half works loses messages quietly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from gateway.errors import GatewayError, IntegrityError
+from gateway.model.base import DAY, HOUR, Instant
+from gateway.usecases import Gateway
+
+DELIVER_EVERY_S: Final = 0.2
+PUBLISH_EVERY_S: Final = 1.0
+REPAIR_EVERY_S: Final = 30.0
+SWEEP_EVERY_S: Final = 600.0
+TALLY_EVERY_S: Final = 60.0
+log = structlog.get_logger()
+
+
+async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
+    """Everything, until cancelled. Cancelling waits for the delivery at hand; what is left lies in the store."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_repeated("deliver", DELIVER_EVERY_S, gateway.outbox.run_once))
+        group.create_task(_repeated("publish", PUBLISH_EVERY_S, lambda: publish(gateway)))
+        group.create_task(_repeated("repair", REPAIR_EVERY_S, lambda: repair(gateway)))
+        group.create_task(_repeated("tally", TALLY_EVERY_S, gateway.sign_in.tell_refusals))
+        group.create_task(_repeated("sweep", SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True))
+
+
+async def _repeated(
+    name: str, every_s: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
+) -> None:
+    while True:
+        if wait_first:
+            await asyncio.sleep(every_s)
+        try:
+            await work()
+        except IntegrityError as alarm:
+            log.error("integrity", work=name, code=alarm.code, what=str(alarm))
+        except GatewayError as trouble:
+            log.warning("trouble", work=name, code=trouble.code)
+        if not wait_first:
+            await asyncio.sleep(every_s)
+
+
+async def publish(gateway: Gateway) -> None:
+    """See that the year's log is open, and publish what is new."""
+    await gateway.integrator.open_year()
+    await gateway.integrator.flush()
+
+
+async def repair(gateway: Gateway) -> int:
+    """Write the receipts that a crash kept from being written."""
+    since = Instant(gateway.ports.clock.now() - DAY)
+    deliveries = await gateway.ports.store.opened_without_receipt(since=since, limit=200)
+    return await gateway.opening.missing_receipts(deliveries)
+
+
+async def sweep(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
+    """Remove what a crash or a thrown-away draft left: blobs that no row names, shred keys that locked nothing."""
+    hour_ago = Instant(gateway.ports.clock.now() - HOUR)
+    names = await gateway.ports.blobs.names(before=hour_ago)
+    used = await gateway.ports.store.blobs_in_use(names)
+    for name in names:
+        if name not in used:
+            await gateway.ports.blobs.delete(name)
+    await sweep_keys(hour_ago)
