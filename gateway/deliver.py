@@ -73,8 +73,8 @@ class Outbox:
         return len(claimed)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        """Try once. Expected trouble becomes a state; bugs and cancellation pass through and leave the lease to
-        lapse.""" try:
+        """Try once. Expected trouble becomes a state; bugs and cancellation pass through and let the lease lapse."""
+        try:
             await self._deliver(delivery)
         except (ConflictError, DecisionStaleError):
             log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
