@@ -104,8 +104,8 @@ class Integrator:
         self._tiles.write(name, "checkpoint", note.encode())
 
     async def _range(self, name: str, last: Checkpoint | None) -> CompactRange:
-        """The right edge at the last checkpoint; rebuilt from the leaves at start, and compared with what was
-        signed.""" growing = self._ranges.get(name)
+        """The right edge at the last checkpoint; rebuilt from the leaves at start, and compared with what it signed."""
+        growing = self._ranges.get(name)
         done = last.size if last else 0
         if growing is None or growing.size != done:
             growing = CompactRange()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import rfc8785
 
@@ -61,12 +62,11 @@ class Acceptance:
         self._vault = vault
         self._auditor = auditor
 
-    async def request(self, administration: AdministrationId, key: str, asked: object) -> Request | None:
+    async def request(self, administration: AdministrationId, key: str, asked: Any) -> Request | None:
         """The fingerprint of what is asked; None without a key."""
         if not key:
             return None
-        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))  # type:
-        ignore[arg - type]
+        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))
 
     async def answered(self, inbox: InboxId, request: Request | None) -> Accepted | None:
         """The answer that this request got before, if it came before.

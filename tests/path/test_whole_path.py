@@ -27,9 +27,7 @@ async def test_a_referral_reaches_both_seats_is_answered_by_both_and_stage_two_r
     gateway = county.gateway
     worker = await county.sign_in("al-sos")
     case, _ = await county.consented_case(worker)
-    draft = await gateway.drafts.create(
-        worker, ALVESTA, case.id, "placement_referral", 1, county_values(county)
-    )
+    draft = await gateway.drafts.create(worker, ALVESTA, case.id, "placement_referral", 1, county_values(county))
     await gateway.attachments.add(worker, draft.id, "utdrag.pdf", Category.SOCIAL, _pdf())
     preview = await gateway.sending.preview(worker, draft.id, ["remissgrupp"])
     assert "identity_number" in preview.held_back[SEAT_E]
@@ -62,15 +60,15 @@ async def test_a_referral_reaches_both_seats_is_answered_by_both_and_stage_two_r
     assert [e.administration for e in read.opened.endorsements] == ["region.hsv", "vaxjo.nav"]
     assert read.opened.body["statement"] == "Svaret är en samordning av plats, inte ett biståndsbeslut."
     gateway.ports.sealer.check_document(
-        dict(read.opened.body["fields"]), read.opened.document, read.opened.document_blind  # type: ignore[call-overload]
+        dict(read.opened.body["fields"]),
+        read.opened.document,
+        read.opened.document_blind,  # type: ignore[call-overload]
     )
     stands = await county.store.get(Case, case.id)
     assert stands is not None
     assert (stands.state, stands.matched_units) == (CaseState.MATCHED, ("ekeliden",))
 
-    draft = await gateway.drafts.create(
-        worker, ALVESTA, case.id, "placement_referral", 1, county_values(county)
-    )
+    draft = await gateway.drafts.create(worker, ALVESTA, case.id, "placement_referral", 1, county_values(county))
     await gateway.attachments.add(worker, draft.id, "utdrag.pdf", Category.SOCIAL, _pdf())
     second = await gateway.sending.send_draft(worker, draft.id, [UNIT_E])
     await county.deliver()
@@ -81,9 +79,7 @@ async def test_a_referral_reaches_both_seats_is_answered_by_both_and_stage_two_r
     assert fields["identity_number"] == {"kind": "personnummer", "value": "199006022397"}
     assert "medication" not in fields  # stage 3
     [file] = unit.opened.attachments
-    told, stream = await gateway.opening.attachment(
-        ekeliden, await county.envelope(UNIT_E, second.message), file.id
-    )
+    told, stream = await gateway.opening.attachment(ekeliden, await county.envelope(UNIT_E, second.message), file.id)
     plain = b"".join([piece async for piece in stream])
     assert (told.name, plain[:8], len(plain)) == ("utdrag.pdf", b"%PDF-1.7", file.size)
 
