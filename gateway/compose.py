@@ -139,7 +139,7 @@ def _schema_faults(form: Form, values: Mapping[str, Any]) -> Iterable[FieldError
     for error in form.validator.iter_errors(dict(values)):
         for fault in _in_swedish(form, error):
             field = form.fields.get(_root(fault))
-            if field is not None and field.type == "id" and fault.kind != "missing":
+            if field is not None and field.type == "id" and (len(error.instance_path) or fault.kind != "missing"):
                 continue  # gateway.personid says it better
             if (fault.pointer, fault.kind) not in seen:
                 seen.add((fault.pointer, fault.kind))
@@ -275,8 +275,8 @@ def detect(form: Form, values: Mapping[str, Any]) -> list[FieldError]:
 
 
 def _pointer(*parts: str) -> str:
-    """RFC 6901."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    """RFC 6901. Field names hold neither `~` nor `/`, so nothing is escaped."""
+    return "".join(f"/{part}" for part in parts)
 
 
 # --- classes and projections -----------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def _without_numbers(text: str) -> tuple[bool, str]:
     text = _PLAIN.sub(plain, text)
     for run in _RUN.finditer(text):
         # Written with other gaps (1990 06 02 23 97) a number counts when its check digit holds: dates stand in rows.
-        if not _PHONE.fullmatch(run[0]) and any(_holds(digits) for digits in _windows(run[0])):
+        if any(_holds(digits) for digits in _windows(run[0])):
             found = True
             text = text.replace(run[0], " x ")
     return found, text

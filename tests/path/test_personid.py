@@ -185,6 +185,34 @@ def test_a_stored_value_holds_only_the_parts_that_say_something() -> None:
     assert identity.as_value() == {"kind": "samordningsnummer", "value": COORDINATION, "assurance": "PROBABLE"}
 
 
+def test_an_issuer_is_kept_in_one_spelling() -> None:
+    identity = parse({"kind": "reservnummer", "value": "ab-12", "issuer": ISSUER.lower()})
+    assert (identity.value, identity.issuer) == ("AB-12", ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("digits", "looks"),
+    [
+        (PERSON, True),
+        (PERSON[2:], True),
+        ("199006022398", True),  # mistyped still points at somebody
+        ("199006912397", True),
+        ("199006922397", False),
+        ("199006602397", False),
+        ("199006322397", False),
+        ("199006002397", False),
+        ("199013022397", False),
+        ("199000022397", False),
+        ("179006022397", False),
+        (PERSON[1:], False),
+        ("19900602239x", False),
+        ("", False),
+    ],
+)
+def test_the_shape_of_a_number_is_seen_without_its_check_digit(digits: str, looks: bool) -> None:
+    assert looks_like_number(digits) is looks
+
+
 @pytest.mark.parametrize(
     ("value", "system"),
     [
