@@ -177,15 +177,6 @@ def parse(value: object, *, today: date | None = None) -> PersonId:
     )
 
 
-def identity_faults(value: object, *, today: date | None = None) -> list[tuple[str, str]]:
-    """What is wrong with an identity value, as (kind, Swedish text); empty when it can be used."""
-    try:
-        parse(value, today=today)
-    except PersonIdError as trouble:
-        return [(fault.kind, fault.swedish) for fault in trouble.faults]
-    return []
-
-
 def normalised(value: object) -> dict[str, str]:
     """The value in its stored form.
 
