@@ -100,6 +100,34 @@ class County:
         return {**demo_answer(self.today), **changes}
 
 
+def plugged(
+    keyring: Keyring,
+    store: Store,
+    clock: ManualClock,
+    blobs: Blobs,
+    tiles: TileStore,
+    options: Options | None = None,
+) -> Gateway:
+    """A gateway over these parts, with the policies that ship."""
+    return build(
+        Ports(
+            store=store,
+            blobs=blobs,
+            tiles=tiles,
+            clock=clock,
+            policy=CedarPolicy.load(),
+            sealer=keyring.sealer,
+            opener=keyring.opener,
+            attachments=keyring.attachments,
+            worksheets=keyring.worksheets,
+            vault=keyring.vault,
+            shred=keyring.shred,
+            maker=keyring.maker,
+        ),
+        options,
+    )
+
+
 @asynccontextmanager
 async def a_county(
     store: Store | None = None,
@@ -114,23 +142,7 @@ async def a_county(
     kept = store or MemoryStore(clock)
     keyring = Keyring(ROOT, kept, clock, keys_db)
     await keyring.start(create=True)
-    gateway = build(
-        Ports(
-            store=kept,
-            blobs=blobs or MemoryBlobs(),
-            tiles=tiles or MemoryTiles(),
-            clock=clock,
-            policy=CedarPolicy.load(),
-            sealer=keyring.sealer,
-            opener=keyring.opener,
-            attachments=keyring.attachments,
-            worksheets=keyring.worksheets,
-            vault=keyring.vault,
-            shred=keyring.shred,
-            maker=keyring.maker,
-        ),
-        options,
-    )
+    gateway = plugged(keyring, kept, clock, blobs or MemoryBlobs(), tiles or MemoryTiles(), options)
     county = County(gateway, keyring, clock, kept)
     await gateway.register.begin()
     await gateway.integrator.open_year()

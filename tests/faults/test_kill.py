@@ -1,0 +1,143 @@
+"""Killed at every named step of send, deliver, open and answer, then started again: nothing acknowledged is lost,
+nothing is doubled, and the log is whole.
+
+The acts run in processes of their own on real files; SAMBUD_FAILPOINT makes the process die by SIGKILL at the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.model.base import MINUTE
+from tests.clock import instant
+
+ROOT = Path(__file__).parent.parent.parent
+START = instant(2026, 3, 2, 8)
+CHAIN = ("send", "deliver", "open", "propose", "deliver", "confirm", "deliver")
+STEPS = {
+    "send": (
+        "send.composed",
+        "send.decided",
+        "send.sealed",
+        "send.before_commit",
+        "store.before_begin",
+        "store.before_commit",
+        "store.after_commit",
+        "send.after_commit",
+    ),
+    "deliver": (
+        "deliver.after_claim",
+        "deliver.before_commit",
+        "store.before_commit",
+        "store.after_commit",
+        "deliver.after_commit",
+    ),
+    "open": (
+        "store.before_begin",
+        "store.before_commit",
+        "store.after_commit",
+        "open.after_log",
+        "open.before_receipt",
+    ),
+    "propose": ("send.sealed", "answer.proposed", "send.before_commit", "send.after_commit"),
+    "confirm": ("open.after_log", "send.sealed", "answer.before_commit", "send.before_commit", "send.after_commit"),
+}
+EXPECTED = ["board_response", "board_response", "placement_referral"]
+
+
+class Machine:
+    """A folder with a gateway in it, and time that goes on over restarts."""
+
+    def __init__(self, folder: Path, at: int) -> None:
+        self.folder = folder
+        self.at = at
+
+    def run(self, act: str, failpoint: str = "") -> bool:
+        """Do an act in a process of its own; True when it lived to the end."""
+        self.at += 10 * MINUTE
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SAMBUD_FAILPOINT": failpoint}
+        command = [sys.executable, "-m", "tests.faults.act", str(self.folder), act, str(self.at)]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        if failpoint and done.returncode == -signal.SIGKILL:
+            return False
+        assert done.returncode == 0, f"{act}: {done.stderr[-2000:]}"
+        return True
+
+    def acknowledged(self) -> list[str]:
+        path = self.folder / "acknowledged"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def settled(self) -> dict[str, Any]:
+        self.run("settle")
+        found: dict[str, Any] = json.loads((self.folder / "settled.json").read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Machine]:
+    """A store on disk just before each act, made once and copied for each kill."""
+    folder = tmp_path_factory.mktemp("prepared")
+    machine = Machine(folder / "now", START)
+    machine.folder.mkdir()
+    machine.run("prepare")
+    ready: dict[str, Machine] = {}
+    for act in CHAIN:
+        if act not in ready:
+            copy = Machine(folder / f"before-{act}", machine.at)
+            shutil.copytree(machine.folder, copy.folder)
+            ready[act] = copy
+        machine.run(act)
+    whole = machine.settled()
+    assert whole["messages"] == EXPECTED
+    return ready
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("act", "step"), [(act, step) for act, steps in STEPS.items() for step in steps])
+def test_a_kill_at_any_step_loses_nothing_acknowledged_and_doubles_nothing(
+    prepared: dict[str, Machine], tmp_path: Path, act: str, step: str
+) -> None:
+    """Acknowledged => durable, one visible copy, logged; not acknowledged => absent or whole."""
+    shutil.copytree(prepared[act].folder, tmp_path / "now")
+    machine = Machine(tmp_path / "now", prepared[act].at)
+    before = machine.acknowledged()
+
+    lived = machine.run(act, failpoint=step)
+
+    assert not lived, f"the step {step} was never reached in {act}"
+    assert machine.acknowledged() == before
+    after_kill = machine.settled()
+    assert after_kill["faults"] == []
+    assert set(after_kill["wholes"]) <= {1}  # each message has its sender's copy and an envelope per delivery
+    for rest in CHAIN[CHAIN.index(act) :]:
+        machine.run(rest)
+    end = machine.settled()
+    assert end["messages"] == EXPECTED
+    assert end["faults"] == []
+    assert end["receipts"] == end["receipt_names"]
+    assert end["opened_without_receipt"] == []
+    assert end["case"] == "matched"
+    assert end["answers"] == ["confirmed"]
+    told = {line.split()[1] for line in machine.acknowledged() if line.split()[0] in ("sent", "proposed", "answered")}
+    assert told == set(end["ids"])
+
+
+def test_the_kill_test_names_every_step_that_the_code_names() -> None:
+    """A new failpoint must not go unkilled."""
+    named = set()
+    for path in (*(ROOT / "gateway").glob("*.py"), *(ROOT / "adapters").rglob("*.py")):
+        for part in path.read_text("utf-8").split('failpoints.reached("')[1:]:
+            named.add(part.split('"')[0])
+    killed = {step for steps in STEPS.values() for step in steps}
+    blobs = {"blob.before_link", "blob.after_link"}  # killed in tests/contracts, where blobs are put
+    print(f"{sum(map(len, STEPS.values()))} kills at {len(killed)} steps")
+    assert named - blobs == killed
