@@ -1,0 +1,228 @@
+"""One contract for every store: memory, SQLite and PostgreSQL keep the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import ConflictError, DecisionStaleError
+from gateway.model import ROWS
+from gateway.model.base import GATEWAY, SECOND, AdministrationId, CaseId, Fact, InboxId, Instant, Row, fact
+from gateway.model.log import AuditLeaf, AuditSide, LogEntry
+from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
+from gateway.ports import Cursor, Delete, Insert, Store, Update, Work
+from gateway.states import CaseState, DeliveryState
+from tests.clock import ManualClock
+from tests.contracts.rows import any_row
+
+NAV = AdministrationId("vaxjo.nav")
+BOX = InboxId("seat.novus")
+
+
+def a_case(reference: str = "VA-26-00001", **changes: object) -> Case:
+    case = Case(
+        administration=NAV,
+        id=CaseId(str(uuid.uuid4())),
+        reference=reference,
+        owner=BOX,
+        state=CaseState.INVESTIGATING,
+        opened_at=Instant(1),
+        changed_at=Instant(1),
+    )
+    return dataclasses.replace(case, **changes)  # type: ignore[arg-type]
+
+
+def a_delivery(due_at: int = 10, **changes: object) -> Delivery:
+    row = Delivery(
+        administration=NAV,
+        id=str(uuid.uuid4()),  # type: ignore[arg-type]
+        envelope=str(uuid.uuid4()),  # type: ignore[arg-type]
+        message=str(uuid.uuid4()),  # type: ignore[arg-type]
+        inbox=BOX,
+        channel=Channel.LOCAL,
+        state=DeliveryState.QUEUED,
+        due_at=Instant(due_at),
+        expires_at=Instant(10**15),
+        changed_at=Instant(1),
+    )
+    return dataclasses.replace(row, **changes)  # type: ignore[arg-type]
+
+
+def an_entry(text: str = "x", log: str = "sambud.example/audit/2026") -> LogEntry:
+    return LogEntry(
+        administration=GATEWAY,
+        log=log,
+        leaf=text.encode(),
+        at=Instant(5),
+        action="sent",
+        actor=b"",
+        object="o",
+        scope="s",
+        shred_key="k.1",  # type: ignore[arg-type]
+        sealed=b"sealed",
+    )
+
+
+@pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.TABLE)
+async def test_every_kind_of_row_comes_back_as_it_was(store: Store, kind: type[Row]) -> None:
+    rows: list[Row] = []
+
+    @settings(max_examples=8, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @given(st.data())
+    def draw(data: st.DataObject) -> None:
+        rows.append(data.draw(any_row(kind)))
+
+    draw()
+    for row in rows:
+        try:
+            await store.commit(Work(changes=(Insert(row),)))
+        except ConflictError:
+            continue  # two drawn rows share a key or a unique value
+        assert await store.get(kind, *row.key) == row
+
+
+async def test_a_work_is_all_or_nothing(store: Store) -> None:
+    case, other = a_case(), a_case("VA-26-00002")
+    await store.commit(Work(changes=(Insert(case),)))
+    with pytest.raises(ConflictError):
+        await store.commit(Work(changes=(Insert(other), Insert(case)), entries=(an_entry(),)))
+
+    assert await store.get(Case, other.id) is None
+    assert await store.log_size("sambud.example/audit/2026") == 0
+
+
+async def test_one_failing_work_leaves_the_others_of_its_group_whole(store: Store) -> None:
+    known = a_case("known")
+    await store.commit(Work(changes=(Insert(known),)))
+    cases = [a_case(f"VA-{number}") for number in range(20)]
+    works = [
+        Work(changes=(Insert(case), *((Insert(known),) if number % 4 == 0 else ())), entries=(an_entry(str(number)),))
+        for number, case in enumerate(cases)
+    ]
+    results = await asyncio.gather(*(store.commit(work) for work in works), return_exceptions=True)
+
+    for number, (case, result) in enumerate(zip(cases, results, strict=True)):
+        assert isinstance(result, ConflictError) == (number % 4 == 0)
+        assert (await store.get(Case, case.id) is None) == (number % 4 == 0)
+    assert await store.log_size("sambud.example/audit/2026") == 15
+
+
+async def test_leaves_are_numbered_without_gaps_whoever_writes(store: Store) -> None:
+    log = "sambud.example/audit/2026"
+    works = [Work(entries=(an_entry(f"a{number}"), an_entry(f"b{number}"))) for number in range(64)]
+    done = await asyncio.gather(*(store.commit(work) for work in works))
+
+    numbers = sorted(number for committed in done for number in committed.numbers)
+    assert numbers == list(range(128))
+    leaves = await store.leaves(log, 0, 128)
+    assert [leaf.number for leaf in leaves] == numbers
+    for committed, work in zip(done, works, strict=True):
+        for number, entry in zip(committed.numbers, work.entries, strict=True):
+            leaf = await store.get(AuditLeaf, log, number)
+            side = await store.get(AuditSide, log, number)
+            assert leaf is not None and leaf.leaf == entry.leaf and leaf.hash == entry.hash
+            assert side is not None and side.sealed == entry.sealed
+
+
+async def test_a_fact_that_moved_makes_the_work_stale(store: Store, clock: ManualClock) -> None:
+    case = a_case()
+    await store.commit(Work(changes=(Insert(case),)))
+    seen = fact(case)
+    await store.commit(Work(expects=(seen,), entries=(an_entry(),)))
+    moved = dataclasses.replace(case, state=CaseState.REQUESTED, version=2)
+    await store.commit(Work(changes=(Update(moved),)))
+
+    for stale in (
+        seen,
+        Fact(Case, ("absent",), 1),
+        Fact(Case, case.key, 0),
+        fact(moved, valid_until=clock.now()),
+    ):
+        with pytest.raises(DecisionStaleError):
+            await store.commit(Work(expects=(stale,), changes=(Insert(a_case(str(stale))),)))
+    await store.commit(Work(expects=(fact(moved, valid_until=Instant(clock.now() + 1)), Fact(Case, ("absent",), 0))))
+
+
+async def test_an_update_needs_the_version_before(store: Store) -> None:
+    case = a_case()
+    await store.commit(Work(changes=(Insert(case),)))
+    for version in (1, 3):
+        with pytest.raises(ConflictError):
+            await store.commit(Work(changes=(Update(dataclasses.replace(case, version=version)),)))
+    with pytest.raises(ConflictError):
+        await store.commit(Work(changes=(Update(a_case("new", version=2)),)))
+    two = [dataclasses.replace(case, version=2, changed_at=Instant(at)) for at in range(10)]
+    done = await asyncio.gather(*(store.commit(Work(changes=(Update(row),))) for row in two), return_exceptions=True)
+    assert sum(not isinstance(result, ConflictError) for result in done) == 1
+
+
+async def test_what_is_unique_beside_the_key_is_unique(store: Store) -> None:
+    await store.commit(Work(changes=(Insert(a_case("same")),)))
+    with pytest.raises(ConflictError):
+        await store.commit(Work(changes=(Insert(a_case("same")),)))
+
+
+async def test_deleting_is_idempotent(store: Store) -> None:
+    case = a_case()
+    await store.commit(Work(changes=(Insert(case),)))
+    for _ in range(2):
+        await store.commit(Work(changes=(Delete(Case, case.key),)))
+    assert await store.get(Case, case.id) is None
+
+
+async def test_twenty_workers_share_deliveries_and_none_gets_one_twice(store: Store) -> None:
+    """Catalogue Q13 in small: claims are exclusive, oldest due first."""
+    rows = [a_delivery(due_at=number) for number in range(100)]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    claims = await asyncio.gather(
+        *(
+            store.claim_due(Channel.LOCAL, now=Instant(60), lease_until=Instant(99), owner=f"w{n}", limit=7)
+            for n in range(20)
+        )
+    )
+    ids = [row.id for claimed in claims for row in claimed]
+    assert len(ids) == len(set(ids)) == 61  # due at 0..60
+    for claimed in claims:
+        assert [row.due_at for row in claimed] == sorted(row.due_at for row in claimed)
+        assert all(row.state is DeliveryState.ATTEMPTING and row.version == 2 for row in claimed)
+    assert {row.id for row in await store.lapsed_leases(now=Instant(99), limit=200)} == set(ids)
+    assert await store.lapsed_leases(now=Instant(98), limit=200) == []
+
+
+async def test_pages_go_on_after_equal_times_and_miss_nothing(store: Store) -> None:
+    cases = [a_case(f"VA-{n}", opened_at=Instant(n // 10)) for n in range(45)]
+    changes: list[Insert] = [Insert(case) for case in cases]
+    changes += [
+        Insert(CaseParty(administration=NAV, case=c.id, inbox=BOX, since=c.opened_at, opened_at=c.opened_at))
+        for c in cases
+    ]
+    await store.commit(Work(changes=tuple(changes)))
+    seen: list[Case] = []
+    after: Cursor | None = None
+    while page := await store.cases_of(BOX, after=after, limit=7):
+        seen += page
+        after = Cursor(page[-1].opened_at, page[-1].id)
+    assert [case.id for case in seen] == [
+        case.id for case in sorted(cases, key=lambda case: (-case.opened_at, case.id))
+    ]
+
+
+async def test_an_idempotency_key_is_taken_once(store: Store) -> None:
+    rows = [
+        IdempotencyRecord(
+            administration=NAV,
+            inbox=BOX,
+            idempotency_key="k",
+            fingerprint=bytes([n]),
+            answer="{}",
+            created_at=Instant(SECOND),
+        )
+        for n in range(20)
+    ]
+    done = await asyncio.gather(*(store.commit(Work(changes=(Insert(row),))) for row in rows), return_exceptions=True)
+    assert sum(not isinstance(result, BaseException) for result in done) == 1
