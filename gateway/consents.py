@@ -23,15 +23,18 @@ from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import CaseId, ConsentId, InboxId, Instant
 from gateway.model.classes import Category, ConsentTerms, Exchange, Purpose
+from gateway.model.log import LogEntry
 from gateway.model.path import Consent, Delivery, Notice
 from gateway.ports import Change, Clock, Insert, Store, Update, Vault, Work
-from gateway.rights import Rights
+from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
 from gateway.states import CONSENT, DELIVERY, ConsentEvent, ConsentState, DeliveryEvent, DeliveryState, step
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 WITHDRAW_TRIES = 5
 _CANCELLABLE = frozenset({DeliveryState.QUEUED, DeliveryState.ATTEMPTING})
+#: Who is told of a withdrawal: those who have it. Somebody whom it never reached must not learn of the case this way.
+_TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.OPENED})
 
 
 class Consents:
@@ -62,38 +65,49 @@ class Consents:
     ) -> Consent:
         """Record a consent that was given (form `consent` v1), or that it was asked for and refused.
 
+        A later no is not outdone by an earlier yes: what the refusal speaks of is withdrawn in the same transaction,
+        whole consents at a time, and what is queued on them is cancelled. Record what still holds as a new consent.
+
         Raises:
             InvalidFormError: every fault at once; nothing was recorded.
             NotFoundError, ForbiddenError: not your case, or not your task.
+            ConflictError: deliveries moved under every one of five tries; try again, nothing was recorded.
         """
         standing = await self._rights.act(signed, inbox, AccessAction.RECORD_CONSENT)
         await self._cases.find(inbox, case)
-        now = self._clock.now()
-        today = datetime.fromtimestamp(now / 1_000_000, STOCKHOLM).date()
+        today = datetime.fromtimestamp(self._clock.now() / 1_000_000, STOCKHOLM).date()
         validate(self._forms.get("consent", 1), values, today=today)
         terms = terms_of(values)
-        consent = Consent(
-            administration=standing.inbox.administration,
-            id=ConsentId(str(uuid.uuid4())),
-            case=case,
-            state=ConsentState.REFUSED if refused else ConsentState.GIVEN,
-            valid_from=_midnight(date.fromisoformat(str(values["valid_from"]))),
-            valid_to=_midnight(date.fromisoformat(str(values["valid_to"])) + timedelta(days=1)),
-            recorded_by=signed.user.id,
-            recorded_at=now,
-        )
-        consent = await self._sealed(consent, terms)
-        entry = await self._auditor.entry(
-            AuditAction.CONSENT_REFUSED if refused else AuditAction.CONSENT_RECORDED,
-            administration=consent.administration,
-            actor=signed.user,
-            role=standing.role,
-            object=consent.id,
-            case=case,
-            outcome=str(consent.state),
-        )
-        await self._store.commit(Work(expects=standing.facts, changes=(Insert(consent),), entries=(entry,)))
-        return consent
+        for _ in range(WITHDRAW_TRIES):
+            now = self._clock.now()
+            consent = Consent(
+                administration=standing.inbox.administration,
+                id=ConsentId(str(uuid.uuid4())),
+                case=case,
+                state=ConsentState.REFUSED if refused else ConsentState.GIVEN,
+                valid_from=_midnight(date.fromisoformat(str(values["valid_from"]))),
+                valid_to=_midnight(date.fromisoformat(str(values["valid_to"])) + timedelta(days=1)),
+                recorded_by=signed.user.id,
+                recorded_at=now,
+            )
+            consent = await self._sealed(consent, terms)
+            entry = await self._auditor.entry(
+                AuditAction.CONSENT_REFUSED if refused else AuditAction.CONSENT_RECORDED,
+                administration=consent.administration,
+                actor=signed.user,
+                role=standing.role,
+                object=consent.id,
+                case=case,
+                outcome=str(consent.state),
+            )
+            changes, entries = await self._outdated(standing, case, terms, now) if refused else ([], [])
+            work = Work(expects=standing.facts, changes=(Insert(consent), *changes), entries=(entry, *entries))
+            try:
+                await self._store.commit(work)
+            except ConflictError:
+                continue  # a worker moved one of the deliveries, or a colleague withdrew: look again
+            return consent
+        raise _moving("Samtycket hann inte antecknas.")
 
     async def withdraw(self, signed: Signed, inbox: InboxId, consent_id: ConsentId) -> Consent:
         """Withdraw a consent now (GDPR Art. 7(3)), and cancel in the same transaction what is still queued.
@@ -109,44 +123,56 @@ class Consents:
                 raise NotFoundError("no such consent", swedish="Samtycket finns inte, eller är inte ert.")
             await self._cases.find(inbox, consent.case)
             await self._integrity.check(consent)
-            now = self._clock.now()
-            terms = await self.terms(consent)
-            withdrawn = dataclasses.replace(
-                consent,
-                state=step(CONSENT, consent.state, ConsentEvent.WITHDRAW),
-                withdrawn_at=now,
-                version=consent.version + 1,
-            )
-            withdrawn = await self._sealed(withdrawn, terms)
-            resting = await self._store.deliveries_resting_on(consent_id)
-            changes: list[Change] = [Update(withdrawn)]
-            cancelled = 0
-            for delivery in resting:
-                if delivery.state in _CANCELLABLE:
-                    changes.append(Update(_cancelled(delivery, now)))
-                    cancelled += 1
-                else:
-                    changes.append(Insert(_told(delivery, consent, now)))
-            entry = await self._auditor.entry(
-                AuditAction.CONSENT_WITHDRAWN,
-                administration=consent.administration,
-                actor=signed.user,
-                role=standing.role,
-                object=consent.id,
-                case=consent.case,
-                outcome=str(withdrawn.state),
-                detail={"cancelled": cancelled},
-            )
+            withdrawn, changes, entry = await self._withdrawing(standing, consent, self._clock.now())
             try:
                 await self._store.commit(Work(expects=standing.facts, changes=tuple(changes), entries=(entry,)))
             except ConflictError:
                 continue  # a worker moved one of the deliveries: look again
             return withdrawn
-        raise ConflictError(
-            "deliveries kept moving during the withdrawal",
-            swedish="Återkallelsen hann inte registreras.",
-            next_step="Försök igen genast. Inget har ändrats.",
+        raise _moving("Återkallelsen hann inte registreras.")
+
+    async def _withdrawing(
+        self, standing: Standing, consent: Consent, now: Instant
+    ) -> tuple[Consent, list[Change], LogEntry]:
+        """The withdrawn consent, and what goes with it: queued deliveries are cancelled, the others' inboxes told."""
+        withdrawn = dataclasses.replace(
+            consent,
+            state=step(CONSENT, consent.state, ConsentEvent.WITHDRAW),
+            withdrawn_at=now,
+            version=consent.version + 1,
         )
+        withdrawn = await self._sealed(withdrawn, await self.terms(consent))
+        changes: list[Change] = [Update(withdrawn)]
+        resting = await self._store.deliveries_resting_on(consent.id)
+        for delivery in resting:
+            if delivery.state in _CANCELLABLE:
+                changes.append(Update(_cancelled(delivery, now)))
+            elif delivery.state in _TOLD:
+                changes.append(Insert(_told(delivery, consent, now)))
+        entry = await self._auditor.entry(
+            AuditAction.CONSENT_WITHDRAWN,
+            administration=consent.administration,
+            actor=standing.signed.user,
+            role=standing.role,
+            object=consent.id,
+            case=consent.case,
+            outcome=str(withdrawn.state),
+            detail={"cancelled": sum(delivery.state in _CANCELLABLE for delivery in resting)},
+        )
+        return withdrawn, changes, entry
+
+    async def _outdated(
+        self, standing: Standing, case: CaseId, refusal: ConsentTerms, now: Instant
+    ) -> tuple[list[Change], list[LogEntry]]:
+        """The withdrawal of every given consent that says yes to something that `refusal` says no to."""
+        changes: list[Change] = []
+        entries: list[LogEntry] = []
+        for consent, terms in await self.of_case(case):
+            if consent.state is ConsentState.GIVEN and _overlap(terms, refusal):
+                _, gone, entry = await self._withdrawing(standing, consent, now)
+                changes += gone
+                entries.append(entry)
+        return changes, entries
 
     async def list(self, signed: Signed, inbox: InboxId, case: CaseId) -> Sequence[tuple[Consent, ConsentTerms]]:
         """The consents of a case with their terms, newest first."""
@@ -216,6 +242,26 @@ def terms_of(values: Mapping[str, object]) -> ConsentTerms:
         manner=str(values["manner"]),
         informed_points=tuple(texts("informed_points")),
         excluded=str(values.get("excluded", "")),
+    )
+
+
+def _overlap(given: ConsentTerms, refused: ConsentTerms) -> bool:
+    """Whether one says yes to something that the other says no to: same direction, same purpose, same category."""
+    return all(
+        set(yes) & set(no)
+        for yes, no in (
+            (given.exchanges, refused.exchanges),
+            (given.purposes, refused.purposes),
+            (given.categories, refused.categories),
+        )
+    )
+
+
+def _moving(swedish: str) -> ConflictError:
+    return ConflictError(
+        "deliveries kept moving during the withdrawal",
+        swedish=swedish,
+        next_step="Försök igen genast. Inget har ändrats.",
     )
 
 

@@ -209,8 +209,7 @@ def consent_status(act: SendingAct, addressee: Addressee, category: Category) ->
     if not found:
         return ConsentStatus.NONE, None
     order = list(ConsentStatus).index
-    # A later refusal or withdrawal by the same person is not outdone by an older consent: rows are newest first,
-    # and an older one that was never withdrawn still covers what it covers.
+    # A later no is not outdone by an earlier yes: recording a refusal withdraws what it speaks of (gateway.consents).
     return min(found, key=lambda pair: order(pair[0]))
 
 
