@@ -46,6 +46,7 @@ PAD_STEP: Final = 4096
 SIGNATURE: Final = 64
 _ATT: Final = struct.Struct(">16sQ32s")
 _RECIPIENT_INBOX: Final = b"\x01"
+_PAYLOAD: Final = frozenset({"form", "body", "blind", "attachments", "siblings", "document_blind"})
 
 
 class MalformedError(ValueError):
@@ -496,9 +497,12 @@ def decode_payload(payload: bytes, parts: Parts) -> tuple[Opened, bytes]:
     """
     try:
         value = json.loads(payload)
-        if rfc8785.dumps(value) != payload:
+        if canonical(value) != payload:
             raise MalformedError("the payload is not canonical")
-        if value["form"][0] != parts.header.form_type:
+        if value.keys() != _PAYLOAD or not isinstance(value["body"], dict):
+            raise MalformedError("the payload has another shape")
+        form_type, form_version = value["form"]
+        if form_type != parts.header.form_type or type(form_version) is not int:
             raise MalformedError("the payload is another form than the header says")
         attachments = tuple(_attachment(item) for item in value["attachments"])
         listed = {(file.id, file.sealed_size, file.sealed_sha256) for file in attachments}

@@ -113,9 +113,20 @@ class Opening:
         )
         if file is None or blob is None:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller är inte för er.")
-        return file, self._attachments.open(
-            file, message.administration, self._guarded(signed, standing, self._blobs.read(blob))
-        )
+        sealed = self._guarded(signed, standing, self._blobs.read(blob))
+        plain = self._attachments.open(file, message.administration, sealed)
+        return file, self._alarmed(standing, envelope, plain)
+
+    async def _alarmed(
+        self, standing: Standing, envelope: Envelope, pieces: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """The pieces; a fault in them reaches the log as well as the reader."""
+        try:
+            async for piece in pieces:
+                yield piece
+        except EnvelopeError as fault:
+            await self._alarm(standing, envelope, fault)
+            raise
 
     async def _guarded(self, signed: Signed, standing: Standing, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         since = 0

@@ -347,7 +347,7 @@ class Opener(Protocol):
         """
 
     async def open(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap, user: UserId) -> Opened:
-        """Open as `user`, a member; only after the audit event is durable. Raises EnvelopeError, IntegrityError."""
+        """Open as `user`, a member; after the audit event is durable. Raises EnvelopeError, one for every cause."""
 
 
 class AttachmentSealer(Protocol):

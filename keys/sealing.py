@@ -186,7 +186,7 @@ class EnvelopeOpener:
             padded = _decrypt(k4, _body_context(parts.header_hash), parts.body)
             payload = form.unpad(padded)
             opened, blind = form.decode_payload(payload, parts)
-        except (form.MalformedError, InvalidTag) as fault:
+        except (form.MalformedError, IntegrityError, InvalidTag) as fault:
             raise form.rejected(fault) from fault
         if form.content_commitment(parts.header_hash, blind, payload) != parts.content_commitment:
             raise form.rejected("the content is not what the envelope commits to")
@@ -288,8 +288,8 @@ def _encrypt(key: bytes, context: bytes, plaintext: bytes) -> bytes:
 
 
 def _decrypt(key: bytes, context: bytes, ciphertext: bytes) -> bytes:
-    decryptor = Cobblestone256Decryptor(key, context)
     try:
+        decryptor = Cobblestone256Decryptor(key, context)
         return bytes(decryptor.update(ciphertext)) + bytes(decryptor.finalize())
     except ValueError as fault:
-        raise form.MalformedError("the body is cut") from fault
+        raise form.MalformedError("the body is cut, or its key is none") from fault
