@@ -7,6 +7,7 @@ Why this exists: an operator at night needs one word per act and one sentence wh
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import secrets
 import sys
@@ -418,3 +419,33 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
             code = code_for(credentials[login].seed, gateway.ports.clock.now())
             click.echo(f"  {login}\t{demo_password(login)}\t{code}")
         await wiring.serve(settings, gateway, _ready)
+
+
+@main.group()
+def bench() -> None:
+    """Mätningar på den här datorn, mot referenser i samma körning."""
+
+
+@bench.command("path")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
+@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
+@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
+def measure_path(rounds: int, target: Path | None, quick: bool) -> None:
+    """Mät vägen: mottagning, processortid och minne (docs/performance.md)."""
+
+    async def work() -> Any:
+        try:
+            found = importlib.import_module("bench.path")
+        except ModuleNotFoundError as missing:
+            raise SetupError(
+                "the measurements are not part of the package",
+                swedish="Mätningarna följer inte med det installerade paketet.",
+                next_step="Kör './sambud bench path' i en utcheckning av källkoden.",
+            ) from missing
+        return await found.measure(rounds=rounds, quick=quick, say=lambda text: click.echo(text, err=True))
+
+    report = _run(work())
+    for line in report.lines():
+        click.echo(line)
+    if target is not None:
+        target.write_text(json.dumps(report.as_dict(), indent=2) + "\n", "utf-8")

@@ -1,0 +1,136 @@
+"""The demo directory as something to measure: sessions, consented cases, whole messages, a file on its way.
+
+Why this exists: a case takes one referral at a time, so every message needs a case of its own, with a consent, before
+the clock starts. What is measured is then the acceptance alone: the whole `placement_referral`, one recipient inbox and
+the sender's own copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.__main__ import SystemWiring
+from gateway.consents import STOCKHOLM
+from gateway.demo import CASEWORK, SEAT_EKELIDEN, STEP_US, demo_directory, demo_password
+from gateway.factors import code_for
+from gateway.forms.demo import demo_consent, demo_referral
+from gateway.model.base import CaseId
+from gateway.sending import REFERRAL, Submission
+from gateway.sessions import Signed
+from gateway.settings import Settings
+from gateway.usecases import Gateway
+
+SENDER: Final = "al-sos"
+RECIPIENT: Final = SEAT_EKELIDEN
+PREPARING: Final = 32  # cases opened at a time
+
+
+class County:
+    """A gateway with the demo directory and one case worker, signed in."""
+
+    def __init__(self, gateway: Gateway, skew: list[int], seed: bytes) -> None:
+        self.gateway = gateway
+        self._skew = skew
+        self._seed = seed
+        self._signed: Signed | None = None
+
+    async def token(self) -> str:
+        """A fresh session. The clock moves half a minute: a code works once, and a measurement does not wait."""
+        self._skew[0] += STEP_US
+        code = code_for(self._seed, self.gateway.ports.clock.now())
+        return (await self.gateway.sign_in.sign_in(SENDER, demo_password(SENDER), code)).token
+
+    async def signed(self) -> Signed:
+        if self._signed is None:
+            self._signed = await self.gateway.sessions.authenticate(await self.token())
+        return self._signed
+
+    async def cases(self, count: int) -> list[CaseId]:
+        """Fresh cases with a consent, ready for one referral each."""
+        signed = await self.signed()
+        consent = demo_consent(self._today())
+
+        async def one() -> CaseId:
+            case = await self.gateway.cases.open(signed, CASEWORK)
+            await self.gateway.consents.record(signed, CASEWORK, case.id, consent)
+            return case.id
+
+        found: list[CaseId] = []
+        while len(found) < count:
+            found += await asyncio.gather(*(one() for _ in range(min(PREPARING, count - len(found)))))
+        return found
+
+    def submission(self, case: CaseId) -> Submission:
+        """The message of all rows: the whole form to one inbox."""
+        return Submission(
+            case=case,
+            form_type=REFERRAL,
+            form_version=1,
+            values=demo_referral(self._today()),
+            recipients=(str(RECIPIENT),),
+        )
+
+    async def accept(self, cases: Sequence[CaseId], tasks: int) -> None:
+        """Send one message for each case, `tasks` at a time, without HTTP in between."""
+        signed = await self.signed()
+        waiting = iter([self.submission(case) for case in cases])
+
+        async def worker() -> None:
+            for submission in waiting:
+                await self.gateway.sending.send(signed, CASEWORK, submission)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(tasks):
+                group.create_task(worker())
+
+    def body(self, case: CaseId) -> dict[str, Any]:
+        """The same message as the API takes it."""
+        submission = self.submission(case)
+        return {
+            "inbox": str(CASEWORK),
+            "case": submission.case,
+            "form_type": submission.form_type,
+            "form_version": submission.form_version,
+            "values": dict(submission.values),
+            "recipients": list(submission.recipients),
+        }
+
+    async def draft(self) -> str:
+        """A draft in a fresh case, for files."""
+        [case] = await self.cases(1)
+        values = self.submission(case).values
+        draft = await self.gateway.drafts.create(await self.signed(), CASEWORK, case, REFERRAL, 1, values)
+        return draft.id
+
+    async def own_copy(self, draft: str) -> tuple[str, list[str]]:
+        """Send a draft; the sender's own envelope, and its files: it holds all of them."""
+        found = await self.gateway.ports.store.attachments_of(draft)  # type: ignore[arg-type]
+        sent = await self.gateway.sending.send_draft(await self.signed(), draft, [str(RECIPIENT)])  # type: ignore[arg-type]
+        envelopes = await self.gateway.ports.store.envelopes_of(sent.message)
+        return next(row.id for row in envelopes if row.sender_copy), [row.id for row in found]
+
+    def _today(self) -> Any:
+        return datetime.fromtimestamp(self.gateway.ports.clock.now() / 1_000_000, STOCKHOLM).date()
+
+
+@asynccontextmanager
+async def a_county(folder: Path) -> AsyncIterator[County]:
+    """A new gateway in `folder`, wired as the program wires it: SQLite, FULL, key store, folder blobs."""
+    wiring = SystemWiring()
+    settings = Settings(
+        data_dir=folder / "data", root_key_file=folder / "key" / "k0", attachment_max_bytes=1024**3, port=0
+    )
+    settings.data_dir.mkdir(mode=0o700, parents=True)
+    wiring.create_root(settings.root_key_file)
+    skew = [0]
+    async with wiring.opened(settings, create=True, skew=lambda: skew[0]) as gateway:
+        await gateway.register.begin()
+        await gateway.integrator.open_year()
+        applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="bench")
+        seeds = {one.login: one.seed for one in applied.credentials}
+        yield County(gateway, skew, seeds[SENDER])
