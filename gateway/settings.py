@@ -103,6 +103,7 @@ def load(
             next_step="Se docs/operations.md för vad varje inställning betyder.",
         ) from None
     _check_loopback(settings.host)
+    _check_apart(settings)
     return settings
 
 
@@ -127,4 +128,14 @@ def _check_loopback(host: str) -> None:
             f"{host} is not a loopback address",
             swedish="Gatewayen lyssnar bara på den egna datorn än så länge.",
             next_step="Använd 127.0.0.1 och en omvänd proxy på samma dator.",
+        )
+
+
+def _check_apart(settings: Settings) -> None:
+    """Before anything is opened, and before `init` would write a key where it must not lie."""
+    if settings.root_key_file.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise SetupError(
+            "the root key lies in the data directory",
+            swedish=f"Rotnyckeln {settings.root_key_file} ligger i datakatalogen.",
+            next_step="Flytta den till en katalog som inte säkerhetskopieras med data, eller ange en sådan.",
         )
