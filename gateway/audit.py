@@ -20,8 +20,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import rfc8785
-
+from gateway import canonical
 from gateway.errors import ConflictError
 from gateway.model.base import AdministrationId, CaseId, Instant
 from gateway.model.identity import User
@@ -134,7 +133,7 @@ class Auditor:
             **(detail or {}),
         }
         salt = secrets.token_bytes(32)
-        leaf = rfc8785.dumps(
+        leaf = canonical.dumps(
             {
                 "v": LEAF_VERSION,
                 "n": secrets.token_hex(32),
@@ -146,7 +145,7 @@ class Auditor:
                 "detail_c": commitment(salt, told).hex(),
             }
         )
-        plaintext = rfc8785.dumps({"salt": salt.hex(), "told": told})
+        plaintext = canonical.dumps({"salt": salt.hex(), "told": told})
         origin = self.origin(at)
         return LogEntry(
             administration=administration,
@@ -222,7 +221,7 @@ class Auditor:
 
 def commitment(salt: bytes, told: Mapping[str, Any]) -> bytes:
     """detail_c: hiding by its salt, binding by HMAC."""
-    return hmac.digest(salt, rfc8785.dumps(dict(told)), "sha256")
+    return hmac.digest(salt, canonical.dumps(dict(told)), "sha256")
 
 
 def year_of(at: Instant) -> int:

@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import rfc8785
-
+from gateway.canonical import dumps as json_octets
 from gateway.errors import EnvelopeError
 from gateway.model.base import (
     AdministrationId,
@@ -170,7 +169,7 @@ def canonical(value: object) -> bytes:
     """
     if _has_float(value):
         raise ValueError("floats have no place in a payload")
-    return rfc8785.dumps(value)  # type: ignore[arg-type]
+    return json_octets(value)
 
 
 def _has_float(value: object) -> bool:

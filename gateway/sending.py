@@ -6,7 +6,6 @@ after the other, so that one can follow a body from the draft to the envelope in
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -149,7 +148,7 @@ class Sending:
             IdempotencyConflictError: the key was used for something else.
         """
         standing = await self._rights.act(signed, inbox, AccessAction.SEND, form_type=submission.form_type)
-        asked = _asked(draft.id if draft else None, submission)
+        asked = _asked(draft.id if draft else None, submission) if idempotency_key else None
         request = await self._acceptance.request(standing.inbox.administration, idempotency_key, asked)
         repeated = await self._acceptance.answered(inbox, request)
         if repeated is not None:
@@ -327,9 +326,13 @@ def _asked(draft: DraftId | None, submission: Submission) -> object:
     """The canonical request: a draft by its id (it cannot be sent twice), or the values themselves."""
     if draft is not None:
         return [draft, list(submission.recipients)]
-    return dataclasses.asdict(submission) | {
+    return {
+        "case": submission.case,
+        "form_type": submission.form_type,
+        "form_version": submission.form_version,
         "values": dict(submission.values),
         "recipients": list(submission.recipients),
+        "in_reply_to": submission.in_reply_to,
     }
 
 

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
-
-from gateway import failpoints
+from gateway import canonical, failpoints
 from gateway.audit import AuditAction, Auditor
 from gateway.cases import moved
 from gateway.decide import Decision
@@ -66,7 +64,7 @@ class Acceptance:
         """The fingerprint of what is asked; None without a key."""
         if not key:
             return None
-        return Request(key, await self._vault.fingerprint(administration, "request", rfc8785.dumps(asked)))
+        return Request(key, await self._vault.fingerprint(administration, "request", canonical.dumps(asked)))
 
     async def answered(self, inbox: InboxId, request: Request | None) -> Accepted | None:
         """The answer that this request got before, if it came before.
@@ -223,7 +221,7 @@ class Acceptance:
             at=decision.at,
             outcome="permit",
             policies=decision.policies,
-            sealed=await self._vault.seal_field(administration, context, rfc8785.dumps(told)),
+            sealed=await self._vault.seal_field(administration, context, canonical.dumps(told)),
         )
 
 

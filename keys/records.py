@@ -141,17 +141,25 @@ class Records:
         Raises:
             IntegrityError: a record was planted, altered, removed, or the head points elsewhere.
         """
+        return (await self.newest_with_head(kind, owner))[1]
+
+    async def newest_with_head(self, kind: KeyRecordKind, owner: str) -> tuple[KeyHead, KeyRecord]:
+        """The same, with the head row that named it: a decision that uses the record rests on this very head.
+
+        Raises:
+            IntegrityError: as `newest`.
+        """
         head = await self.head(kind, owner)
         known = self._newest.get((kind, owner))
         if known is not None and known[0] == head:
-            return known[1]
+            return known
         chain = await self._store.key_records(kind, owner)
         await self._check_chain(kind, owner, chain)
         last = chain[-1]
         if last.id != head.record or last.epoch != head.epoch or last.administration != head.administration:
             raise suites.broken("key head")
         self._newest[kind, owner] = (head, last)
-        return last
+        return head, last
 
     async def by_id(self, identifier: KeyRecordId) -> KeyRecord:
         """A record that is part of its owner's checked chain, newest or not."""

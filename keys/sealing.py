@@ -43,7 +43,7 @@ class EnvelopeSealer:
         self._public: OrderedDict[KeyRecordId, suites.PublicKey] = OrderedDict()
 
     async def seal(self, letter: Letter) -> Sealed:
-        recipient = await self._records.newest(KeyRecordKind.INBOX, letter.recipient.id)
+        head, recipient = await self._records.newest_with_head(KeyRecordKind.INBOX, letter.recipient.id)
         if recipient.administration != letter.recipient.administration:
             raise suites.broken("inbox key record")
         signer = await self._records.signing(letter.sender.administration)
@@ -76,7 +76,6 @@ class EnvelopeSealer:
             batch=shred_key.batch,
             locked=suites.lock(shred_key.key, wrapped, _lock_context(letter.envelope, shred_key.id)),
         )
-        head = await self._records.head(KeyRecordKind.INBOX, letter.recipient.id)
         return Sealed(
             octets=form.assemble(form.SUITE, header, atts, body, content, [signature]),
             transcript=name,
