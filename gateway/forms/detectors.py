@@ -75,9 +75,20 @@ def traces(text: str, name: str = "") -> list[Trace]:
 
 def _readable(text: str) -> str:
     """As a reader sees it: one form of each digit, letter and hyphen, and nothing invisible in between."""
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in visible)
-    return digits.translate(_DASHES)
+    if text.isascii():
+        return text  # nothing in it to make plain
+    normal = unicodedata.normalize("NFKC", text)
+    # Each kind of character is looked at once, not each character: a form is mostly the same thirty letters.
+    return normal.translate({ord(c): _seen(c) for c in set(normal) if not c.isascii()})
+
+
+def _seen(character: str) -> str:
+    """A character outside ASCII as a reader sees it; empty when he does not."""
+    if unicodedata.category(character) == "Cf":
+        return ""
+    if character.isdecimal():
+        return str(unicodedata.decimal(character))
+    return character.translate(_DASHES)
 
 
 def _without_numbers(text: str) -> tuple[bool, str]:
