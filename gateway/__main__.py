@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from gateway import cli, workers
+from gateway.demo import DemoDesk
 from gateway.errors import SetupError
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
@@ -86,12 +87,19 @@ class SystemWiring:
             await keyring.close()
             await store.close()
 
-    async def serve(self, settings: Settings, gateway: Gateway, ready: Callable[[str], None]) -> None:
+    async def serve(
+        self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
+    ) -> None:
         from adapters.http.api import ROUTES
         from adapters.http.server import application, listening
+        from adapters.http.web import NAV, PAGES
+        from adapters.http.web.demo import DEMO_PAGES
+        from adapters.http.web.frame import Web
 
         keyring = self._keyrings[id(gateway)]
-        async with listening(application(gateway, ROUTES), settings.host, settings.port) as address:
+        routes = (*ROUTES, *PAGES, *(DEMO_PAGES if demo else ()))
+        app = application(gateway, routes, Web(gateway, routes, NAV, desk=demo))
+        async with listening(app, settings.host, settings.port) as address:
             ready(address)
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()

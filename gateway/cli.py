@@ -19,9 +19,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
-from gateway.demo import Walk, demo_directory, demo_password
+from gateway.demo import DemoDesk, Walk, demo_directory, demo_password
 from gateway.errors import GatewayError, InvalidFormError, SetupError
-from gateway.factors import code_for, totp_uri
+from gateway.factors import totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
 from gateway.register import Credential
@@ -39,8 +39,10 @@ class Wiring(Protocol):
     ) -> AbstractAsyncContextManager[Gateway]:
         """A gateway over the settings' store. `skew` adds microseconds to the clock (the demo)."""
 
-    async def serve(self, settings: Settings, gateway: Gateway, ready: Callable[[str], None]) -> None:
-        """Serve until a signal ends it."""
+    async def serve(
+        self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
+    ) -> None:
+        """Serve until a signal ends it; with `demo`, also the page that signs in as any of its functions."""
 
     def create_root(self, path: Path) -> None: ...
     def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...
@@ -414,11 +416,12 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
         if once:
             click.echo("Klart.")
             return
-        click.echo("Logga in över API:t (POST /api/v1/sessions) som någon av demons funktioner. Koder just nu:")
-        for login in ("al-sos", "vx-sos", "ek-chef", "no-chef", "gransk"):
-            code = code_for(credentials[login].seed, gateway.ports.clock.now())
-            click.echo(f"  {login}\t{demo_password(login)}\t{code}")
-        await wiring.serve(settings, gateway, _ready)
+        desk = DemoDesk(gateway, credentials, advance)
+
+        def ready(address: str) -> None:
+            click.echo(f"Öppna {address}/demo i en webbläsare på den här datorn. Avsluta med Ctrl-C.")
+
+        await wiring.serve(settings, gateway, ready, desk)
 
 
 @main.group()

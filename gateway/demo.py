@@ -14,11 +14,13 @@ from datetime import date, datetime
 from importlib import resources
 
 from gateway.consents import STOCKHOLM
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFoundError
 from gateway.factors import code_for
 from gateway.forms.demo import demo_answer, demo_consent, demo_referral
+from gateway.identity import SignedIn
 from gateway.model.base import SECOND, EnvelopeId, InboxId, MessageId
 from gateway.model.classes import Category
+from gateway.model.identity import User
 from gateway.model.path import Case
 from gateway.register import Credential
 from gateway.sessions import Signed
@@ -40,6 +42,41 @@ def demo_directory() -> str:
 def demo_password(login: str) -> str:
     """The demo's passwords are no secret: they open a store that bears the mark of a demo."""
     return f"lugn-trappa-vinge-{login[::-1]}-kaffekopp"
+
+
+@dataclass
+class DemoDesk:
+    """Signs in as any of the demo's functions, and shows their codes; exists only over a store that the demo made.
+
+    A code works once and a demo does not wait, so the clock moves on before each use, and after it, so that the code
+    shown then has not been used.
+    """
+
+    gateway: Gateway
+    credentials: dict[str, Credential]
+    advance: Callable[[int], None]
+
+    async def people(self) -> list[User]:
+        """Every function that can sign in, in the directory's order."""
+        found = {user.login: user for user in await self.gateway.ports.store.users()}
+        return [found[login] for login in self.credentials if login in found]
+
+    def code(self, login: str) -> str:
+        """The code of `login` right now."""
+        return code_for(self.credentials[login].seed, self.gateway.ports.clock.now())
+
+    async def sign_in(self, login: str) -> SignedIn:
+        """A session of `login`.
+
+        Raises:
+            NotFoundError: the demo has no such function.
+        """
+        if login not in self.credentials:
+            raise NotFoundError("no such function in the demo", swedish="Demon har ingen sådan funktion.")
+        self.advance(STEP_US)
+        done = await self.gateway.sign_in.sign_in(login, self.credentials[login].password, self.code(login))
+        self.advance(STEP_US)
+        return done
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""The HTTP side of the gateway: one route table, JSON for case systems; pages follow later."""
+"""The HTTP side of the gateway: one route table with JSON for case systems (api/) and pages for people (web/)."""

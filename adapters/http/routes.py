@@ -2,23 +2,28 @@
 
 Why this exists: a route that nobody thought through is a hole. So each says its role, tenant scope, CSRF class, rate
 class, the audit action it leaves and its models; an empty column is a start-up error, and the meta-tests, the
-navigation and the API description come from the same table.
+navigation and the API description come from the same table. Pages stand in it beside the API: what does not begin with
+/api/ is a page, known by its cookie, and its forms carry a token.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
 from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import SetupError
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
+
+if TYPE_CHECKING:
+    from adapters.http.web.frame import Web
 
 Handler = Callable[["Call"], Awaitable["web.StreamResponse | BaseModel | None"]]
 
@@ -40,10 +45,11 @@ class Scope(StrEnum):
 
 
 class Csrf(StrEnum):
-    """Bearer tokens are never sent by a browser on its own, so the API needs no token against forgery."""
+    """Bearer tokens are never sent by a browser on its own, so the API needs no token against forgery; pages do."""
 
     BEARER = "bearer"
     SAFE = "safe"
+    FORM = "form"  # the cookie comes by itself, so the form proves that our page made it (web/security.py)
 
 
 class Rate(StrEnum):
@@ -59,6 +65,10 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _no_form() -> MultiDictProxy[str]:
+    return MultiDictProxy(MultiDict())
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request as a handler sees it."""
@@ -66,7 +76,12 @@ class Call:
     gateway: Gateway
     request: web.Request
     body: Any  # the route's request model, or None
-    signed_in: Signed | None
+    signed_in: Signed | None  # a public page has it too, when somebody is signed in
+    form: MultiDictProxy[str] = field(default_factory=_no_form)  # what a page's form sent, its token already checked
+    lang: str = "sv"
+    correlation: str = ""
+    route: Route | None = None
+    renderer: Web | None = None
 
     @property
     def signed(self) -> Signed:
@@ -75,9 +90,24 @@ class Call:
             raise SetupError("a public route asked for a session")
         return self.signed_in
 
+    @property
+    def web(self) -> Web:
+        """What renders pages; only page routes ask for it."""
+        if self.renderer is None:
+            raise SetupError("a route of the API asked for pages")
+        return self.renderer
+
     def part(self, name: str) -> str:
         """A part of the path."""
         return self.request.match_info[name]
+
+    def field(self, name: str) -> str:
+        """A field of the page's form, without the white space around it; empty when it was not sent."""
+        return self.form.get(name, "").strip()
+
+    def tr(self, text: str, **values: object) -> str:
+        """`text` in the reader's language; Swedish is the source, values stand as %(name)s."""
+        return self.web.text(self.lang, text, **values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +125,18 @@ class Route:
     takes: type[Model] | None
     gives: type[BaseModel] | None
     status: int = 200
-    summary: str = ""
+    summary: str = ""  # of a page: its title in Swedish
+    help: str = ""  # of a page: its topic under /hjalp
+
+    @property
+    def page(self) -> bool:
+        """Whether this is a page for people, and not a call of the API."""
+        return is_page(self.path)
+
+
+def is_page(path: str) -> bool:
+    """Whether a path belongs to the pages: they take the cookie, answer in HTML and never take a bearer token."""
+    return not path.startswith("/api/")
 
 
 def check(routes: Sequence[Route]) -> None:
@@ -106,8 +147,9 @@ def check(routes: Sequence[Route]) -> None:
         complete = bool(
             route.audit
             and route.summary
-            and re.fullmatch(r"/api/v1/[a-z0-9_/{}-]+", route.path)
-            and (route.csrf is Csrf.SAFE) == safe
+            and re.fullmatch(r"/|(?:/[a-z0-9_{}-]+)+" if route.page else r"/api/v1/[a-z0-9_/{}-]+", route.path)
+            and route.csrf is (Csrf.SAFE if safe else Csrf.FORM if route.page else Csrf.BEARER)
+            and not (route.page and (route.takes or route.gives))
             and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)
             and (route.audit != "none" or safe)
         )

@@ -1,13 +1,13 @@
 """The aiohttp application: reads the route table, authenticates, parses, calls, and answers.
 
-Why this exists: everything that is the same for every route happens here once: a correlation id, the bearer session,
-the request model with all its faults at once, problem responses, and headers that keep answers out of caches. A handler
-sees only good input and a signed caller; a bug in it becomes one sentence and an id, never a traceback.
+Why this exists: everything that is the same for every route happens here once: a correlation id, the session (a bearer
+token for the API, a cookie for pages), the request model with all its faults at once, problem responses or error pages,
+and headers that keep answers out of caches. A handler sees only good input and a signed caller; a bug in it becomes one
+sentence and an id, never a traceback.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,8 +17,12 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from adapters.http.address import address_block as address_block
 from adapters.http.problems import plain, problem
-from adapters.http.routes import Access, Call, Route, check
+from adapters.http.routes import Access, Call, Route, check, is_page
+from adapters.http.web import entry, mishaps
+from adapters.http.web.assets import PREFIX
+from adapters.http.web.frame import Web
 from gateway.errors import (
     FieldError,
     GatewayError,
@@ -32,25 +36,43 @@ from gateway.usecases import Gateway
 
 MAX_BODY: Final = 2 * 1024 * 1024
 HEADERS: Final = {
-    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "sambud",
 }
+API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+#: Own files only, nothing inline. Images may be data: since the design system draws its icons in its style sheet.
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+PAGE_HEADERS: Final = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+RENDERER: Final = web.AppKey("renderer", Web)
 log = structlog.get_logger()
 
 
-def application(gateway: Gateway, routes: Sequence[Route]) -> web.Application:
-    """The application over a route table.
+def application(gateway: Gateway, routes: Sequence[Route], renderer: Web | None = None) -> web.Application:
+    """The application over a route table; with pages in the table, `renderer` makes them.
 
     Raises:
-        SetupError: a route leaves a column empty.
+        SetupError: a route leaves a column empty, or is a page and nothing renders pages.
     """
     check(routes)
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_answer])
+    if renderer is not None:
+        app[RENDERER] = renderer
+        app.router.add_route("GET", PREFIX + "{digest}/{name}", renderer.assets.serve)
     for route in routes:
-        app.router.add_route(route.method, route.path, _handler(gateway, route))
+        if not route.page:
+            app.router.add_route(route.method, route.path, _handler(gateway, route))
+        elif renderer is not None:
+            app.router.add_route(route.method, route.path, _page_handler(renderer, route))
+        else:
+            raise SetupError(f"{route.path} is a page, and nothing renders pages")
     app.on_response_prepare.append(_headers)
     return app
 
@@ -81,29 +103,39 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
 
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
-    response.headers["Server"] = "sambud"
+    if not request.path.startswith(PREFIX) or response.status != 200:
+        response.headers["Cache-Control"] = "no-store"
+    if RENDERER in request.app and is_page(request.path):
+        response.headers.update(PAGE_HEADERS)
+        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    else:
+        response.headers["Content-Security-Policy"] = API_POLICY
+    if request.secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 @web.middleware
 async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def]
     correlation = str(uuid.uuid4())
+    request[entry.CORRELATION] = correlation
+    renderer = request.app.get(RENDERER) if is_page(request.path) else None
     with structlog.contextvars.bound_contextvars(correlation=correlation):
         try:
             return await handler(request)
         except GatewayError as error:
             log.info("refused", code=error.code, status=error.status, method=request.method)
+            if renderer is not None:
+                return await mishaps.refused(renderer, request, error)
             return problem(error, correlation)
-        except web.HTTPRequestEntityTooLarge:
-            return plain(
-                "too-large", "Det som skickades är för stort.", 413, correlation, "Korta texten eller bifoga en fil."
-            )
         except web.HTTPException as error:
-            titles = {404: "Adressen finns inte.", 405: "Adressen tar inte emot det anropet."}
-            title = titles.get(error.status, "Anropet går inte att förstå.")
-            return plain("http", title, error.status, correlation)
+            if renderer is not None:
+                return await mishaps.failed(renderer, request, error.status)
+            return _plain(error.status, correlation)
         except Exception as bug:
             # The text of an unexpected error may quote its input, so only its kind and place are logged.
             log.error("unexpected", kind=type(bug).__name__, method=request.method, where=_where(bug))
+            if renderer is not None:
+                return await mishaps.failed(renderer, request, 500)
             return plain(
                 "unexpected",
                 "Något gick fel hos oss.",
@@ -111,6 +143,15 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
                 correlation,
                 "Försök igen. Ange numret om du kontaktar oss.",
             )
+
+
+def _plain(status: int, correlation: str) -> web.Response:
+    if status == 413:
+        return plain(
+            "too-large", "Det som skickades är för stort.", 413, correlation, "Korta texten eller bifoga en fil."
+        )
+    titles = {404: "Adressen finns inte.", 405: "Adressen tar inte emot det anropet."}
+    return plain("http", titles.get(status, "Anropet går inte att förstå."), status, correlation)
 
 
 def _where(bug: Exception) -> list[str]:
@@ -132,6 +173,18 @@ def _handler(gateway: Gateway, route: Route):  # type: ignore[no-untyped-def]
         if result is None:
             return web.Response(status=204)
         return json_response(result, route.status)
+
+    return handle
+
+
+def _page_handler(renderer: Web, route: Route):  # type: ignore[no-untyped-def]
+    async def handle(request: web.Request) -> web.StreamResponse:
+        call = await entry.call_of(renderer, route, request)
+        result = await route.handler(call)
+        entry.after(route, request)
+        if not isinstance(result, web.StreamResponse):
+            raise SetupError(f"{route.path} is a page and gave none")
+        return result
 
     return handle
 
@@ -176,13 +229,3 @@ async def _body(route: Route, request: web.Request) -> BaseModel | None:
             swedish=f"Anropet har {len(faults)} fel.",
             next_step="Rätta fälten och skicka igen. Inget har ändrats.",
         ) from None
-
-
-def address_block(request: web.Request) -> str:
-    """The caller's /32 or /64, for the tally of refusals; never the whole IPv6 address."""
-    try:
-        address = ipaddress.ip_address(request.remote or "")
-    except ValueError:
-        return ""
-    prefix = 32 if address.version == 4 else 64
-    return str(ipaddress.ip_network((address, prefix), strict=False))

@@ -1,0 +1,15 @@
+"""The pages of the gateway, rendered on the server and whole without JavaScript. `PAGES` are their rows of the table.
+
+A page module has `ROUTES`, and `NAV` when the navigation should lead to it; it is named here once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapters.http.routes import Route
+from adapters.http.web import about, signin
+from adapters.http.web.nav import NavItem
+
+PAGES: Final[tuple[Route, ...]] = (*signin.ROUTES, *about.ROUTES)
+NAV: Final[tuple[NavItem, ...]] = ()

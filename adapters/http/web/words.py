@@ -1,0 +1,121 @@
+"""What states, roles and kinds are called on pages, and which colour their tags have.
+
+Why this exists: a state is a short English word in the tables; the reader needs the Swedish one, the same on every
+page. A colour never stands alone: the word is always there (WCAG 2.2, 1.4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from gateway.model.directory import InboxKind
+from gateway.model.identity import FactorKind, MembershipRole, MembershipState, Role
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
+
+
+def N_(text: str) -> str:
+    """Marks a text for the catalogue; it is translated where it is shown."""
+    return text
+
+
+CASE: Final[Mapping[StrEnum, str]] = {
+    CaseState.INVESTIGATING: N_("Utreds"),
+    CaseState.REQUESTED: N_("Uppdrag skickat"),
+    CaseState.RECEIVED: N_("Mottaget av remissgruppen"),
+    CaseState.COMPLETION_REQUESTED: N_("Komplettering begärd"),
+    CaseState.MATCHED: N_("Matchat"),
+    CaseState.NOT_MATCHED: N_("Inte matchat"),
+}
+DELIVERY: Final[Mapping[StrEnum, str]] = {
+    DeliveryState.QUEUED: N_("Väntar på leverans"),
+    DeliveryState.ATTEMPTING: N_("Levereras"),
+    DeliveryState.DELIVERED: N_("Levererat"),
+    DeliveryState.OPENED: N_("Öppnat"),
+    DeliveryState.FAILED: N_("Kom inte fram"),
+    DeliveryState.CANCELLED: N_("Avbrutet"),
+    DeliveryState.EXPIRED: N_("Tiden gick ut"),
+}
+CONSENT: Final[Mapping[StrEnum, str]] = {
+    ConsentState.GIVEN: N_("Samtycke finns"),
+    ConsentState.REFUSED: N_("Samtycke nekat"),
+    ConsentState.WITHDRAWN: N_("Återkallat"),
+    ConsentState.EXPIRED: N_("Har gått ut"),
+    ConsentState.SUPERSEDED: N_("Ersatt av ett nyare"),
+}
+ANSWER: Final[Mapping[StrEnum, str]] = {
+    AnswerState.PROPOSED: N_("Föreslaget"),
+    AnswerState.CONFIRMED: N_("Bekräftat"),
+    AnswerState.DISAGREED: N_("Inte överens"),
+}
+ROLE: Final[Mapping[StrEnum, str]] = {
+    Role.CASE_WORKER: N_("Socialsekreterare"),
+    Role.DELEGATE: N_("Delegat"),
+    Role.UNIT_MANAGER: N_("Enhetschef"),
+    Role.COORDINATOR: N_("Samordnare"),
+    Role.KEY_WORKER: N_("Kontaktperson på enheten"),
+    Role.REGISTRATOR: N_("Registrator"),
+    Role.CHILD_FAMILY_INTAKE: N_("Mottagning barn och familj"),
+    Role.ANALYST: N_("Analytiker"),
+    Role.AUDITOR: N_("Granskare"),
+    Role.SYSTEM_ADMINISTRATOR: N_("Systemadministratör"),
+}
+INBOX: Final[Mapping[StrEnum, str]] = {
+    InboxKind.CASEWORK: N_("Handläggning"),
+    InboxKind.SEAT: N_("Plats i remissgruppen"),
+    InboxKind.UNIT: N_("Enhet"),
+    InboxKind.REGISTRATOR: N_("Registratur"),
+    InboxKind.INTAKE: N_("Mottagning"),
+}
+MEMBER: Final[Mapping[StrEnum, str]] = {
+    MembershipRole.MEMBER: N_("Medlem"),
+    MembershipRole.DEPUTY: N_("Ersättare"),
+    MembershipState.PENDING: N_("Väntar på att släppas in"),
+    MembershipState.ACTIVE: N_("Aktiv"),
+    MembershipState.REMOVED: N_("Borttagen"),
+}
+FACTOR: Final[Mapping[StrEnum, str]] = {FactorKind.PASSWORD: N_("lösenord"), FactorKind.TOTP: N_("kod")}
+#: The titles of the forms, as their data files have them.
+FORMS: Final = (
+    N_("Uppdragsblankett"),
+    N_("Samtycke"),
+    N_("Återkoppling från remissgruppen"),
+    N_("Meddelande i ärendet"),
+)
+
+#: The name of a tag's colour in Designsystemet: info, success, warning, danger, neutral.
+COLOURS: Final[Mapping[StrEnum, str]] = {
+    CaseState.INVESTIGATING: "neutral",
+    CaseState.REQUESTED: "info",
+    CaseState.RECEIVED: "info",
+    CaseState.COMPLETION_REQUESTED: "warning",
+    CaseState.MATCHED: "success",
+    CaseState.NOT_MATCHED: "danger",
+    DeliveryState.QUEUED: "info",
+    DeliveryState.ATTEMPTING: "info",
+    DeliveryState.DELIVERED: "success",
+    DeliveryState.OPENED: "success",
+    DeliveryState.FAILED: "danger",
+    DeliveryState.CANCELLED: "neutral",
+    DeliveryState.EXPIRED: "danger",
+    ConsentState.GIVEN: "success",
+    ConsentState.REFUSED: "danger",
+    ConsentState.WITHDRAWN: "danger",
+    ConsentState.EXPIRED: "warning",
+    ConsentState.SUPERSEDED: "neutral",
+    AnswerState.PROPOSED: "info",
+    AnswerState.CONFIRMED: "success",
+    AnswerState.DISAGREED: "warning",
+}
+TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
+    "case_state": (CaseState, CASE),
+    "delivery_state": (DeliveryState, DELIVERY),
+    "consent_state": (ConsentState, CONSENT),
+    "answer_state": (AnswerState, ANSWER),
+    "role": (Role, ROLE),
+    "inbox_kind": (InboxKind, INBOX),
+    "member_role": (MembershipRole, MEMBER),
+    "member_state": (MembershipState, MEMBER),
+    "factor": (FactorKind, FACTOR),
+}
