@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from gateway.errors import ConflictError, DecisionStaleError, IntegrityError, NotFoundError
-from gateway.model import ROWS, directory, identity, keys, log, path
+from gateway.model import ROWS, directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -31,7 +31,7 @@ from gateway.model.base import (
     VersionedRow,
 )
 from gateway.ports import Clock, Committed, Cursor, Delete, Insert, Update, Work
-from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, step
+from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, TaskState, step
 
 R = TypeVar("R", bound=Row)
 Key = tuple[str | int, ...]
@@ -237,7 +237,8 @@ class MemoryStore:
         return sorted(found, key=lambda row: (-row.recorded_at, row.id))
 
     async def drafts_of(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.Draft]:
-        return _page([row for row in self._rows(path.Draft) if row.inbox == inbox], "created_at", after, limit)
+        mine = [row for row in self._rows(path.Draft) if row.inbox == inbox and row.sent_as is None]
+        return _page(mine, "created_at", after, limit)
 
     async def attachments_of(self, draft: DraftId) -> list[path.Attachment]:
         found = [row for row in self._rows(path.Attachment) if row.draft == draft]
@@ -316,6 +317,94 @@ class MemoryStore:
             and (row.envelope, path.ReceiptKind.OPENED) not in receipts
         ]
         return sorted(found, key=lambda row: row.id)[:limit]
+
+    async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
+        found = [row for row in self._rows(queue.Task) if row.inbox == inbox and row.state is TaskState.OPEN]
+        return sorted(found, key=lambda row: (row.received_at, row.envelope))[:limit]
+
+    async def done_tasks(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[queue.Task]:
+        found = [row for row in self._rows(queue.Task) if row.inbox == inbox and row.state is TaskState.DONE]
+        return _page(found, "changed_at", after, limit)
+
+    async def done_count(self, inbox: InboxId, *, most: int) -> int:
+        return min(most, sum(row.inbox == inbox and row.state is TaskState.DONE for row in self._rows(queue.Task)))
+
+    async def worksheets_of(self, inbox: InboxId, item: str) -> list[queue.Worksheet]:
+        found = [row for row in self._rows(queue.Worksheet) if row.inbox == inbox and row.item == item]
+        return sorted(found, key=lambda row: (row.created_at, row.sheet, row.number))
+
+    async def recalls_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.Recall]:
+        found = [row for row in self._rows(queue.Recall) if row.administration == administration]
+        return _page(found, "requested_at", after, limit)
+
+    async def register_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.RegisterLine]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.administration == administration and row.delivered_at is not None
+        ]
+        lines = []
+        for delivery in _page(found, "delivered_at", after, limit):
+            message = cast(path.Message, self._tables[path.Message][(delivery.message,)])
+            case = cast(path.Case, self._tables[path.Case][(message.case,)])
+            lines.append(
+                queue.RegisterLine(
+                    delivery.envelope,
+                    message.id,
+                    case.id,
+                    case.reference,
+                    message.form_type,
+                    message.sender,
+                    delivery.inbox,
+                    delivery.id,
+                    str(delivery.state),
+                    cast(Instant, delivery.delivered_at),
+                )
+            )
+        return lines
+
+    async def unopened_of(self, administration: AdministrationId, *, limit: int) -> list[path.Delivery]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.administration == administration and row.state is DeliveryState.DELIVERED
+        ]
+        return sorted(found, key=lambda row: (row.changed_at, row.id))[:limit]
+
+    async def transport_page(
+        self, *, state: str, message: str, after: Cursor | None, limit: int
+    ) -> list[path.Delivery]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if (not state or row.state == state) and (not message or row.message == message)
+        ]
+        return _page(found, "changed_at", after, limit)
+
+    async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
+        return next((row for row in self._rows(path.Draft) if row.sent_as == message), None)
+
+    async def sent_drafts(self, *, before: Instant, limit: int) -> list[path.Draft]:
+        found = [row for row in self._rows(path.Draft) if row.sent_as is not None and row.changed_at < before]
+        return sorted(found, key=lambda row: (row.changed_at, row.id))[:limit]
+
+    async def sides_page(
+        self, name: str, *, action: str, administration: str, object: str, before: int, limit: int
+    ) -> list[log.AuditSide]:
+        found = [
+            row
+            for row in self._rows(log.AuditSide)
+            if row.log == name
+            and row.number < before
+            and (not action or row.action == action)
+            and (not administration or row.administration == administration)
+            and (not object or row.object == object)
+        ]
+        return sorted(found, key=lambda row: -row.number)[:limit]
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         used = {row.blob for row in self._rows(path.Attachment)}

@@ -53,6 +53,7 @@ class SystemWiring:
         from keys.keyring import Keyring
         from keys.roots import read_root
         from policies.engine import CedarPolicy
+        from policies.priority import BoardPriority
 
         clock = SystemClock(skew)
         root = read_root(settings.root_key_file, data_dir=settings.data_dir)
@@ -73,6 +74,7 @@ class SystemWiring:
                 vault=keyring.vault,
                 shred=keyring.shred,
                 maker=keyring.maker,
+                priority=BoardPriority(),
             )
             options = Options(
                 log_name=settings.log_name,

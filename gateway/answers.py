@@ -19,20 +19,23 @@ from gateway.cases import Cases
 from gateway.compose import validate
 from gateway.consents import STOCKHOLM
 from gateway.decide import AccessAction
+from gateway.deputies import Deputies
 from gateway.directory import Snapshot
 from gateway.errors import ConflictError, NotFoundError, RecipientError
 from gateway.forms import FormCatalogue
-from gateway.model.base import EnvelopeId, InboxId, MessageId
+from gateway.model.base import EnvelopeId, InboxId, Instant, MessageId
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
 from gateway.model.path import Case, Envelope, Message, SeatAnswer
+from gateway.model.queue import Task
 from gateway.opening import Opening
-from gateway.ports import Clock, Insert, Sealer, Store, Update, Work
+from gateway.ports import Change, Clock, Insert, Sealer, Store, Update, Work
+from gateway.recalls import closed
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
 from gateway.sending import REFERRAL, Sending
 from gateway.sessions import Signed
-from gateway.states import ANSWER, CASE, AnswerEvent, AnswerState, CaseEvent, step
+from gateway.states import ANSWER, CASE, AnswerEvent, AnswerState, CaseEvent, TaskState, step
 from gateway.store import Acceptance, Accepted
 
 FORM: Final = ("board_response", 1)
@@ -59,6 +62,7 @@ class Answers:
         sealing: Sealing,
         acceptance: Acceptance,
         opening: Opening,
+        deputies: Deputies,
         sealer: Sealer,
         auditor: Auditor,
         clock: Clock,
@@ -71,16 +75,25 @@ class Answers:
         self._sealing = sealing
         self._acceptance = acceptance
         self._opening = opening
+        self._deputies = deputies
         self._sealer = sealer
         self._auditor = auditor
         self._clock = clock
 
     async def propose(
-        self, signed: Signed, seat: InboxId, request: MessageId, values: Mapping[str, Any], *, idempotency_key: str = ""
+        self,
+        signed: Signed,
+        seat: InboxId,
+        request: MessageId,
+        values: Mapping[str, Any],
+        *,
+        idempotency_key: str = "",
+        deputy_reason: str = "",
     ) -> Accepted:
-        """Propose an answer to the other seat of the board.
+        """Propose an answer to the other seat of the board. A deputy says why it is not the ordinary member.
 
         Raises:
+            InvalidRequestError: a deputy without a reason.
             InvalidFormError, RefusedError: as for any sending.
             ConflictError: an answer is proposed already, or the case is not waiting for one.
         """
@@ -105,6 +118,7 @@ class Answers:
         today = datetime.fromtimestamp(self._clock.now() / 1_000_000, STOCKHOLM).date()
         validate(form, values, today=today)
         step(CASE, case.state, RESULTS[str(values["result"])][0])  # refuse now what could not be confirmed later
+        deputy = await self._deputies.acting(standing, case, deputy_reason)
         document, blind = self._sealer.commit_document(values)
         endorsement = await self._sealer.endorse(standing.inbox.administration, document)
         dispatch = Dispatch(
@@ -144,12 +158,18 @@ class Answers:
             event=None,
             request=idempotent,
             due_at=at,
-            extra=(Insert(row),),
+            extra=(Insert(row), *deputy),
             action=AuditAction.ANSWER_PROPOSED,
         )
 
     async def confirm(
-        self, signed: Signed, seat: InboxId, proposal: MessageId, *, idempotency_key: str = ""
+        self,
+        signed: Signed,
+        seat: InboxId,
+        proposal: MessageId,
+        *,
+        idempotency_key: str = "",
+        deputy_reason: str = "",
     ) -> Accepted:
         """Confirm the other seat's proposal: one message with both signatures goes to the case worker.
 
@@ -167,10 +187,11 @@ class Answers:
         if repeated is not None:
             return repeated
         answer = await self._proposed(seat, proposal)
+        case = await self._cases.find(seat, answer.case)
+        deputy = await self._deputies.acting(standing, case, deputy_reason)
         opened = (await self._opening.open(signed, await self._envelope(proposal, seat))).opened
         values = _fields(opened.body)
         self._sealer.check_document(values, answer.document, opened.document_blind)
-        case = await self._cases.find(seat, answer.case)
         proposer = standing.directory.inbox(answer.proposer)
         endorsements = (
             *opened.endorsements,
@@ -216,7 +237,7 @@ class Answers:
             matched_units=units,
             request=idempotent,
             due_at=at,
-            extra=(Update(confirmed),),
+            extra=(Update(confirmed), *deputy, *await self._done(answer, at)),
             action=AuditAction.ANSWER_CONFIRMED,
         )
 
@@ -240,8 +261,16 @@ class Answers:
             case=answer.case,
             outcome="disagreed",
         )
-        await self._store.commit(Work(expects=standing.facts, changes=(Update(disagreed),), entries=(entry,)))
+        done = await self._done(answer, disagreed.changed_at, request=False)
+        await self._store.commit(Work(expects=standing.facts, changes=(Update(disagreed), *done), entries=(entry,)))
         return disagreed
+
+    async def _done(self, answer: SeatAnswer, at: Instant, *, request: bool = True) -> list[Change]:
+        """The tasks that an answer ends: the proposal's, and the referral's at both seats."""
+        messages = (answer.proposal, answer.request) if request else (answer.proposal,)
+        deliveries = [row for message in messages for row in await self._store.deliveries_of(message)]
+        tasks = await self._store.get_many(Task, [(row.envelope,) for row in deliveries])
+        return [Update(closed(task, at)) for task in tasks if task.state is TaskState.OPEN]
 
     async def _request(self, standing: Standing, request: MessageId) -> tuple[Message, Case]:
         """The referral that is answered, which this seat must have received."""

@@ -134,6 +134,8 @@ def moved(case: Case, event: CaseEvent, *, at: Instant, matched_units: tuple[str
         case,
         state=step(CASE, case.state, event),
         matched_units=case.matched_units if matched_units is None else matched_units,
+        stage_2_at=at if event is CaseEvent.SEND_STAGE_2 else None if event is CaseEvent.MATCH else case.stage_2_at,
+        before=str(case.state),
         changed_at=at,
         version=case.version + 1,
     )

@@ -23,15 +23,18 @@ from gateway.audit import AuditAction, Auditor
 from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
-from gateway.model.base import MINUTE, SECOND, DeliveryId, Fact, Instant, fact
+from gateway.model.base import DAY, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
 from gateway.model.path import Channel, Consent, Delivery, Envelope, Message, Notice, Receipt, ReceiptKind
+from gateway.model.queue import Task
 from gateway.ports import Change, Clock, Insert, Opener, Sealer, Store, Update, Work
-from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, step
+from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, TaskState, step
 
 LEASE: Final = MINUTE
 BATCH: Final = 32
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 15 * MINUTE
+#: What the board answers at the latest at its next weekly meeting (S004 §5.2.2).
+ANSWER_WITHIN: Final = {"placement_referral": 7 * DAY, "board_response": 7 * DAY}
 log = structlog.get_logger()
 
 
@@ -118,7 +121,12 @@ class Outbox:
         await self._store.commit(
             Work(
                 expects=tuple(_consent_fact(consent) for consent in consents),
-                changes=(Update(delivered), Insert(receipt), Insert(_notice(envelope, "message_received", now))),
+                changes=(
+                    Update(delivered),
+                    Insert(receipt),
+                    Insert(received(envelope, message, now)),
+                    Insert(_notice(envelope, "message_received", now)),
+                ),
                 entries=(entry,),
             )
         )
@@ -216,6 +224,23 @@ def _notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
         kind=kind,
         case=envelope.case,
         created_at=now,
+    )
+
+
+def received(envelope: Envelope, message: Message, now: Instant) -> Task:
+    """The work that a delivered envelope is to its inbox."""
+    within = ANSWER_WITHIN.get(message.form_type)
+    return Task(
+        administration=envelope.administration,
+        envelope=envelope.id,
+        inbox=envelope.inbox,
+        message=message.id,
+        case=envelope.case,
+        form_type=message.form_type,
+        state=TaskState.OPEN,
+        received_at=now,
+        due_at=Instant(now + within) if within else None,
+        changed_at=now,
     )
 
 

@@ -17,9 +17,9 @@ from gateway.cases import Cases
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.forms import FormCatalogue
-from gateway.model.base import CaseId, DraftId, InboxId
+from gateway.model.base import HOUR, CaseId, DraftId, InboxId, Instant, MessageId
 from gateway.model.path import Attachment, Draft
-from gateway.ports import Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
+from gateway.ports import Change, Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
 
@@ -100,6 +100,7 @@ class Drafts:
             ConflictError: somebody saved in between; read again. Your values are still with you.
         """
         current, standing = await self._find(signed, draft)
+        _unsent(current)
         if current.version != version:
             raise ConflictError(
                 "the draft was saved by somebody else",
@@ -147,9 +148,32 @@ class Drafts:
     async def discard(self, signed: Signed, draft: DraftId) -> None:
         """Throw a draft away with its attachments' rows; the worker sweeps the blobs that nothing names any more."""
         current, standing = await self._find(signed, draft)
+        _unsent(current)
         files = await self._store.attachments_of(draft)
         changes = (Delete(Draft, (current.id,)), *(Delete(Attachment, (file.id,)) for file in files))
         await self._store.commit(Work(expects=standing.facts, changes=changes))
+
+    async def sent(self, signed: Signed, draft: Draft, message: MessageId, values: Mapping[str, object]) -> Change:
+        """The draft as it stands while its message can be taken back: out of the lists, and whole."""
+        following = dataclasses.replace(draft, sent_as=message, version=draft.version + 1, changed_at=self._clock.now())
+        return Update(await self._seal(signed, following, values))
+
+    async def returned(self, signed: Signed, message: MessageId) -> Change | None:
+        """The change that gives the draft of a taken-back message back; None when there is none to give."""
+        row = await self._store.draft_sent_as(message)
+        if row is None:
+            return None
+        values = await self.values(signed, row)
+        following = dataclasses.replace(row, sent_as=None, version=row.version + 1, changed_at=self._clock.now())
+        return Update(await self._seal(signed, following, values))
+
+    async def sweep(self) -> int:
+        """Remove drafts whose undo time is long over; returns how many. Their files belong to the envelopes now."""
+        before = Instant(self._clock.now() - HOUR)
+        gone = await self._store.sent_drafts(before=before, limit=200)
+        if gone:
+            await self._store.commit(Work(changes=tuple(Delete(Draft, (row.id,)) for row in gone)))
+        return len(gone)
 
     async def find(self, signed: Signed, draft: DraftId) -> Draft:
         """The draft, when it stands in an inbox of yours."""
@@ -180,3 +204,12 @@ class Drafts:
             plaintext=plaintext,
         )
         return dataclasses.replace(draft, sealed=sealed)
+
+
+def _unsent(draft: Draft) -> None:
+    if draft.sent_as is not None:
+        raise ConflictError(
+            "the draft was sent",
+            swedish="Utkastet är redan skickat.",
+            next_step="Ångra utskicket i ärendet om tiden inte har gått ut, och ändra sedan.",
+        )

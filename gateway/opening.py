@@ -26,6 +26,7 @@ from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant
 from gateway.model.directory import InboxKind
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
+from gateway.model.queue import Recall
 from gateway.ports import (
     AttachmentKey,
     AttachmentSealer,
@@ -42,7 +43,7 @@ from gateway.ports import (
 )
 from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
-from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState
+from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState, RecallState
 
 OPEN_TRIES: Final = 5
 RECHECK_BYTES: Final = 1024 * 1024
@@ -209,25 +210,38 @@ class Opening:
         self, standing: Standing, envelope: Envelope, message: Message, delivery: Delivery | None, now: Instant
     ) -> tuple[tuple[Fact, ...], list[Change]]:
         unopened = delivery is not None and delivery.state is DeliveryState.DELIVERED
+        recall = await self._store.get(Recall, envelope.id)
+        if unopened and recall is not None and recall.state in (RecallState.REQUESTED, RecallState.UPHELD):
+            await self._refused(standing, envelope, ())
+            raise RefusedError(
+                "the sender asked for it back before anybody opened it",
+                swedish="Avsändaren har begärt tillbaka meddelandet innan någon öppnade det.",
+                next_step="Er registrator avgör vad som händer. Kontakta avsändaren om det är bråttom.",
+            )
+        asked_back = Fact(Recall, (envelope.id,), recall.version if recall else 0)
         consents = await self._consents.under(await self._store.consents_under(envelope.id)) if unopened else ()
         decision = await self._decider.opening(OpeningAct(unopened=unopened, consents=tuple(consents), at=now))
         try:
             decision.require_permit()
         except RefusedError:
-            entry = await self._auditor.entry(
-                AuditAction.OPENED,
-                administration=envelope.administration,
-                actor=standing.signed.user,
-                role=standing.role,
-                object=str(envelope.id),
-                case=envelope.case,
-                outcome="deny",
-                policies=decision.rules,
-            )
-            await self._store.commit(Work(entries=(entry,)))
+            await self._refused(standing, envelope, decision.rules)
             raise
         window = await self._sessions.use_window(standing.signed, standing.inbox, at=now)
-        return (*standing.facts, *decision.facts), list(window)
+        return (*standing.facts, *decision.facts, asked_back), list(window)
+
+    async def _refused(self, standing: Standing, envelope: Envelope, rules: tuple[str, ...]) -> None:
+        """A refusal to open is logged like an opening."""
+        entry = await self._auditor.entry(
+            AuditAction.OPENED,
+            administration=envelope.administration,
+            actor=standing.signed.user,
+            role=standing.role,
+            object=str(envelope.id),
+            case=envelope.case,
+            outcome="deny",
+            policies=rules,
+        )
+        await self._store.commit(Work(entries=(entry,)))
 
     async def _delivery(self, envelope: Envelope) -> Delivery | None:
         """The delivery of this envelope; None for the sender's own copy, which is never delivered."""

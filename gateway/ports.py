@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from gateway.model import directory, identity, keys, log, path
+from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     AttachmentId,
@@ -181,7 +181,49 @@ class Store(Protocol):
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         """Those of the blob names that a row refers to."""
 
+    # work
+    async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
+        """The open tasks of an inbox, oldest first; what is done is never read for it."""
+
+    async def done_tasks(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[queue.Task]:
+        """Done tasks, newest `changed_at` first."""
+
+    async def done_count(self, inbox: InboxId, *, most: int) -> int:
+        """How many are done, counted no further than `most`."""
+
+    async def worksheets_of(self, inbox: InboxId, item: str) -> list[queue.Worksheet]:
+        """All that members of the inbox wrote about an item, oldest first."""
+
+    async def recalls_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.Recall]:
+        """Recalls that were asked of an administration, newest `requested_at` first."""
+
+    async def register_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.RegisterLine]:
+        """What the inboxes of an administration have received, newest first, without octets."""
+
+    async def unopened_of(self, administration: AdministrationId, *, limit: int) -> list[path.Delivery]:
+        """Deliveries that are delivered and not opened, oldest change first."""
+
+    async def transport_page(
+        self, *, state: str, message: str, after: Cursor | None, limit: int
+    ) -> list[path.Delivery]:
+        """Deliveries of the whole gateway, newest `changed_at` first; empty text filters nothing."""
+
+    async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
+        """The draft that was sent as this message, while it can be taken back."""
+
+    async def sent_drafts(self, *, before: Instant, limit: int) -> list[path.Draft]:
+        """Drafts that were sent before an instant and still stand because they could be taken back."""
+
     # log
+    async def sides_page(
+        self, log: str, *, action: str, administration: str, object: str, before: int, limit: int
+    ) -> list[log.AuditSide]:
+        """Side rows with a number below `before`, newest first; empty text filters nothing."""
+
     async def log_size(self, log: str) -> int: ...
     async def leaves(self, log: str, start: int, end: int) -> list[log.AuditLeaf]:
         """Leaves start <= number < end, in order."""
@@ -374,6 +416,22 @@ class Worksheets(Protocol):
         self, inbox: InboxId, epoch: int, user: UserId, *, item: str, version: int, column: str, sealed: bytes
     ) -> bytes:
         """Raises IntegrityError when the row was altered or moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A proposal of priority: people decide (domain.md §4). `reasons` are codes; `rule` names the rule's version."""
+
+    rank: tuple[int, int]  # class 1-4 and place within it; lower comes first
+    reasons: tuple[str, ...]
+    urgent: bool
+    rule: str
+
+
+class Priority(Protocol):
+    """The priority order of the board, computed by each seat from its own envelope."""
+
+    def assess(self, fields: Mapping[str, object]) -> Assessment: ...
 
 
 class Vault(Protocol):

@@ -202,6 +202,45 @@ class Review:
             for side in await self._store.sides(name, start, end)
         ]
 
+    async def search(
+        self,
+        signed: Signed,
+        name: str,
+        *,
+        action: str = "",
+        administration: str = "",
+        object: str = "",
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Event]:
+        """Events of one log for a reviewer, newest first, by act, administration and object; logged first."""
+        await self._rights.without_inbox(signed, AccessAction.READ_LOG)
+        entry = await self._auditor.entry(
+            AuditAction.LOG_READ,
+            administration=GATEWAY,
+            actor=signed.user,
+            role=signed.role,
+            object=name,
+            case=None,
+            outcome="permit",
+            detail={"action": action, "administration": administration, "object": object, "limit": limit},
+        )
+        await self._store.commit(Work(entries=(entry,)))
+        size = await self._store.log_size(name)
+        sides = await self._store.sides_page(
+            name,
+            action=action,
+            administration=administration,
+            object=object,
+            before=size if before is None else min(before, size),
+            limit=max(1, min(limit, 200)),
+        )
+        found = []
+        for side in sides:
+            [leaf] = await self._store.leaves(name, side.number, side.number + 1)
+            found.append(await self._auditor.opened(side, leaf.leaf))
+        return found
+
     async def checkpoint(self, signed: Signed) -> list[str]:
         """The newest checkpoint of every log, as signed notes."""
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)

@@ -13,25 +13,24 @@ from typing import Any, Final
 
 from gateway import failpoints
 from gateway.attachments import Attachments, Stored
-from gateway.audit import AuditAction, Auditor
+from gateway.audit import Auditor
 from gateway.cases import Cases
 from gateway.compose import present_classes, project, required_classes, validate
 from gateway.consents import STOCKHOLM, Consents
 from gateway.decide import AccessAction, Addressee, Affirmation, Decider, Decision, SendingAct
-from gateway.deliver import receipt_delivery
 from gateway.drafts import Drafts
-from gateway.errors import ConflictError, InvalidRequestError, NotFoundError, RecipientError, RefusedError
+from gateway.errors import InvalidRequestError, NotFoundError, RecipientError, RefusedError
 from gateway.forms import Form, FormCatalogue
 from gateway.model.base import SECOND, CaseId, DraftId, InboxId, Instant, MessageId
 from gateway.model.classes import Purpose, Stage
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.keys import KeyHead, KeyRecordKind
-from gateway.model.path import Case, Draft, Message
-from gateway.ports import Change, Clock, Delete, Store, Update, Work
+from gateway.model.path import Case, Draft
+from gateway.ports import Change, Clock, Delete, Store
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
 from gateway.sessions import Signed
-from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState
+from gateway.states import CaseEvent, CaseState, DeliveryState
 from gateway.store import Acceptance, Accepted
 
 MAX_RECIPIENTS: Final = 64
@@ -60,7 +59,7 @@ class Preview:
 
 
 class Sending:
-    """Send forms and messages; take them back while they are still here."""
+    """Send forms and messages."""
 
     def __init__(
         self,
@@ -105,10 +104,12 @@ class Sending:
             InvalidFormError, RecipientError, RefusedError, DecisionStaleError: nothing was sent, the draft is kept.
         """
         draft = await self._store.get(Draft, draft_id)
-        if draft is None:
+        if draft is None or draft.sent_as is not None:
             # The draft left with the first request: a repeated one is answered from its record.
             return await self._repeated(signed, draft_id, recipients, idempotency_key)
         values = await self._draft_values(signed, draft)
+        if values.get("urgency") == "URGENT":
+            undo_seconds = 0  # an urgent form does not wait
         submission = Submission(
             case=draft.case,
             form_type=draft.form_type,
@@ -166,10 +167,10 @@ class Sending:
             sealed,
             decision,
             case,
-            event=_event(case, dispatch),
+            event=await self._event(case, dispatch),
             request=request,
             due_at=Instant(at + undo_seconds * SECOND),
-            extra=_leaving(draft),
+            extra=await self._leaving(signed, draft, sealed.message.id, submission.values, undo_seconds),
         )
 
     async def preview(self, signed: Signed, draft_id: DraftId, recipients: Sequence[str]) -> Preview:
@@ -201,38 +202,6 @@ class Sending:
             fields[decided.inbox] = tuple(projection.values)
             held[decided.inbox] = tuple(name for name in submission.values if name not in projection.values)
         return Preview(decision, fields, held)
-
-    async def take_back(self, signed: Signed, inbox: InboxId, message_id: MessageId) -> int:
-        """Cancel the deliveries of a message that are still queued; returns how many.
-
-        Raises:
-            ConflictError: none is queued any more; ask the recipient's registrator instead.
-        """
-        standing = await self._rights.act(signed, inbox, AccessAction.SEND, form_type="case_message")
-        message = await self._store.get(Message, message_id)
-        if message is None or message.sender != inbox:
-            raise NotFoundError("no such message", swedish="Meddelandet finns inte, eller är inte ert.")
-        now = self._clock.now()
-        queued = [d for d in await self._store.deliveries_of(message_id) if d.state is DeliveryState.QUEUED]
-        if not queued:
-            raise ConflictError(
-                "nothing is queued any more",
-                swedish="Meddelandet har redan lämnats.",
-                next_step="Begär återtagande hos mottagarens registrator.",
-            )
-        entry = await self._auditor.entry(
-            AuditAction.TAKEN_BACK,
-            administration=message.administration,
-            actor=signed.user,
-            role=standing.role,
-            object=message.id,
-            case=message.case,
-            outcome="cancelled",
-            detail={"deliveries": len(queued)},
-        )
-        changes = tuple(Update(receipt_delivery(row, DeliveryEvent.CANCELLED, now)) for row in queued)
-        await self._store.commit(Work(changes=changes, entries=(entry,)))
-        return len(queued)
 
     async def decide(self, standing: Standing, dispatch: Dispatch) -> Decision:
         """The decision on a dispatch; a refusal is logged and raised."""
@@ -305,6 +274,47 @@ class Sending:
             in_reply_to=submission.in_reply_to,
         )
 
+    async def _event(self, case: Case, dispatch: Dispatch) -> CaseEvent | None:
+        """What sending this does to the case. A board may ask for a completion by message; that is an answer's task."""
+        if dispatch.form.id != REFERRAL:
+            return None
+        kinds = {inbox.kind for inbox, _ in dispatch.recipients}
+        if kinds == {InboxKind.UNIT}:
+            return CaseEvent.SEND_STAGE_2
+        if InboxKind.UNIT in kinds:
+            raise InvalidRequestError(
+                "a board and a unit in one act",
+                swedish="Remissgruppen och ett boende kan inte få blanketten i samma utskick.",
+                next_step="Skicka till remissgruppen först. Steg 2 skickas till boendet när det är föreslaget.",
+            )
+        if case.state is CaseState.INVESTIGATING:
+            return CaseEvent.SEND_REQUEST
+        return CaseEvent.RESEND if await self._never_arrived(case) else CaseEvent.RESUBMIT
+
+    async def _never_arrived(self, case: Case) -> bool:
+        """Whether the case waits for a referral of which no envelope arrived or is on its way."""
+        if case.state not in (CaseState.REQUESTED, CaseState.RECEIVED):
+            return False
+        messages = await self._store.messages_of(case.id, limit=200)
+        newest = next((row for row in messages if row.form_type == REFERRAL and row.sender == case.owner), None)
+        states = {row.state for row in await self._store.deliveries_of(newest.id)} if newest else set()
+        return states <= {DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED}
+
+    async def _leaving(
+        self,
+        signed: Signed,
+        draft: Draft | None,
+        message: MessageId,
+        values: Mapping[str, Any],
+        undo_seconds: int,
+    ) -> tuple[Change, ...]:
+        """A sent draft is gone, or stands aside while the sending can be undone."""
+        if draft is None:
+            return ()
+        if undo_seconds:
+            return (await self._drafts.sent(signed, draft, message, values),)
+        return (Delete(Draft, (draft.id,)),)
+
     async def _draft_values(self, signed: Signed, draft: Draft) -> Mapping[str, Any]:
         await self._drafts.find(signed, draft.id)
         return await self._drafts.values(signed, draft)
@@ -339,23 +349,3 @@ def _asked(draft: DraftId | None, submission: Submission) -> object:
 def _stage(form: Form, inbox: Inbox) -> Stage:
     """A unit is sent stage 2 of a referral; everything else is stage 1. Stage 3 waits for the queue (not yet here)."""
     return Stage.S2 if form.id == REFERRAL and inbox.kind is InboxKind.UNIT else Stage.S1
-
-
-def _event(case: Case, dispatch: Dispatch) -> CaseEvent | None:
-    """What sending this does to the case. A board may ask for a completion by message; that is an answer's task."""
-    if dispatch.form.id != REFERRAL:
-        return None
-    kinds = {inbox.kind for inbox, _ in dispatch.recipients}
-    if kinds == {InboxKind.UNIT}:
-        return CaseEvent.SEND_STAGE_2
-    if InboxKind.UNIT in kinds:
-        raise InvalidRequestError(
-            "a board and a unit in one act",
-            swedish="Remissgruppen och ett boende kan inte få blanketten i samma utskick.",
-            next_step="Skicka till remissgruppen först. Steg 2 skickas till boendet när det är föreslaget.",
-        )
-    return CaseEvent.SEND_REQUEST if case.state is CaseState.INVESTIGATING else CaseEvent.RESUBMIT
-
-
-def _leaving(draft: Draft | None) -> tuple[Change, ...]:
-    return (Delete(Draft, (draft.id,)),) if draft else ()

@@ -31,6 +31,11 @@ class CaseEvent(StrEnum):
     REFUSE = "refuse"
     REVOKE_MATCH = "revoke_match"
     SEND_STAGE_2 = "send_stage_2"
+    RESEND = "resend"
+    # Undone within the undo time: the case is what it was before the sending.
+    UNDO_REQUEST = "undo_request"
+    UNDO_COMPLETION = "undo_completion"
+    UNDO_RENEWAL = "undo_renewal"
 
 
 class DeliveryState(StrEnum):
@@ -79,6 +84,28 @@ class AnswerEvent(StrEnum):
     DISAGREE = "disagree"
 
 
+class TaskState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+
+
+class TaskEvent(StrEnum):
+    CLOSE = "close"
+    REOPEN = "reopen"
+
+
+class RecallState(StrEnum):
+    REQUESTED = "requested"
+    UPHELD = "upheld"
+    DECLINED = "declined"
+    INCIDENT = "incident"
+
+
+class RecallEvent(StrEnum):
+    UPHOLD = "uphold"
+    DECLINE = "decline"
+
+
 CASE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
     (CaseState.INVESTIGATING, CaseEvent.SEND_REQUEST): CaseState.REQUESTED,
     (CaseState.REQUESTED, CaseEvent.ACKNOWLEDGE): CaseState.RECEIVED,
@@ -90,6 +117,12 @@ CASE: Final[Mapping[tuple[CaseState, CaseEvent], CaseState]] = {
     (CaseState.MATCHED, CaseEvent.REVOKE_MATCH): CaseState.RECEIVED,
     # A new stage is an act of the case worker, not a new state of the matching (design.md §2).
     (CaseState.MATCHED, CaseEvent.SEND_STAGE_2): CaseState.MATCHED,
+    # What never arrived (cancelled, failed, expired) may be sent again.
+    (CaseState.REQUESTED, CaseEvent.RESEND): CaseState.REQUESTED,
+    (CaseState.RECEIVED, CaseEvent.RESEND): CaseState.RECEIVED,
+    (CaseState.REQUESTED, CaseEvent.UNDO_REQUEST): CaseState.INVESTIGATING,
+    (CaseState.RECEIVED, CaseEvent.UNDO_COMPLETION): CaseState.COMPLETION_REQUESTED,
+    (CaseState.RECEIVED, CaseEvent.UNDO_RENEWAL): CaseState.NOT_MATCHED,
 }
 
 DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
@@ -113,6 +146,17 @@ CONSENT: Final[Mapping[tuple[ConsentState, ConsentEvent], ConsentState]] = {
 ANSWER: Final[Mapping[tuple[AnswerState, AnswerEvent], AnswerState]] = {
     (AnswerState.PROPOSED, AnswerEvent.CONFIRM): AnswerState.CONFIRMED,
     (AnswerState.PROPOSED, AnswerEvent.DISAGREE): AnswerState.DISAGREED,
+}
+
+TASK: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = {
+    (TaskState.OPEN, TaskEvent.CLOSE): TaskState.DONE,
+    (TaskState.DONE, TaskEvent.REOPEN): TaskState.OPEN,
+}
+
+#: INCIDENT is an end from the start: what was opened is not asked back, it is a matter for the officer.
+RECALL: Final[Mapping[tuple[RecallState, RecallEvent], RecallState]] = {
+    (RecallState.REQUESTED, RecallEvent.UPHOLD): RecallState.UPHELD,
+    (RecallState.REQUESTED, RecallEvent.DECLINE): RecallState.DECLINED,
 }
 
 S = TypeVar("S", bound=StrEnum)

@@ -16,6 +16,7 @@ from gateway.cases import Cases
 from gateway.consents import Consents
 from gateway.decide import Decider, Policy
 from gateway.deliver import Outbox
+from gateway.deputies import Deputies
 from gateway.directory import Directory
 from gateway.drafts import Drafts
 from gateway.factors import Factors
@@ -32,6 +33,7 @@ from gateway.ports import (
     Clock,
     KeyMaker,
     Opener,
+    Priority,
     Sealer,
     ShredKeys,
     Store,
@@ -39,13 +41,18 @@ from gateway.ports import (
     Vault,
     Worksheets,
 )
+from gateway.presence import Presence
+from gateway.queue import Queue
+from gateway.recalls import Recalls
 from gateway.register import Register
 from gateway.review import Review
 from gateway.rights import Rights
 from gateway.seal import Sealing
 from gateway.sending import Sending
 from gateway.sessions import SessionRules, Sessions
+from gateway.sheets import Notes, Sheets
 from gateway.store import Acceptance
+from gateway.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,7 @@ class Ports:
     vault: Vault
     shred: ShredKeys
     maker: KeyMaker
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,11 @@ class Gateway:
     outbox: Outbox
     opening: Opening
     answers: Answers
+    queue: Queue
+    notes: Notes
+    recalls: Recalls
+    traffic: Traffic
+    presence: Presence
     register: Register
     review: Review
     options: Options
@@ -151,6 +164,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         auditor,
         clock,
     )
+    sheets = Sheets(store, ports.worksheets, clock)
     accounts = Accounts(store, integrity, factors, sessions, lane, auditor, clock)
     integrator = Integrator(store, ports.tiles, vault, auditor, clock)
     return Gateway(
@@ -182,10 +196,16 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             sealing,
             acceptance,
             opening,
+            Deputies(sheets, clock),
             ports.sealer,
             auditor,
             clock,
         ),
+        queue=Queue(store, rights, sessions, opening, sheets, ports.priority, auditor, clock),
+        notes=Notes(store, rights, sessions, sheets, auditor),
+        recalls=Recalls(store, rights, drafts, auditor, clock),
+        traffic=Traffic(store, rights, consents, auditor, clock),
+        presence=Presence(clock),
         register=Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock),
         review=Review(store, ports.tiles, vault, auditor, rights),
         options=chosen,

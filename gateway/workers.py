@@ -64,11 +64,12 @@ async def repair(gateway: Gateway) -> int:
 
 
 async def sweep(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
-    """Remove what a crash or a thrown-away draft left: blobs that no row names, shred keys that locked nothing."""
+    """Remove what nothing needs any more: blobs that no row names, sent drafts, shred keys that locked nothing."""
     hour_ago = Instant(gateway.ports.clock.now() - HOUR)
     names = await gateway.ports.blobs.names(before=hour_ago)
     used = await gateway.ports.store.blobs_in_use(names)
     for name in names:
         if name not in used:
             await gateway.ports.blobs.delete(name)
+    await gateway.drafts.sweep()
     await sweep_keys(hour_ago)

@@ -22,6 +22,7 @@ from gateway.store import Accepted
 from gateway.usecases import Gateway, Options, Ports, build
 from keys.keyring import Keyring
 from policies.engine import CedarPolicy
+from policies.priority import BoardPriority
 from tests.clock import ManualClock
 
 ROOT = bytes(range(32))
@@ -123,6 +124,7 @@ def plugged(
             vault=keyring.vault,
             shred=keyring.shred,
             maker=keyring.maker,
+            priority=BoardPriority(),
         ),
         options,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from adapters.sql.compiled import Statements
 from gateway.errors import ConflictError, DecisionStaleError
-from gateway.model import directory, identity, keys, log, path
+from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -177,6 +177,56 @@ class SqlReadings(ABC):
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         return {name for name in names if await self._read("blob_in_use", bulk=True, blob=name)}
+
+    async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
+        return await self._read("open_tasks", inbox=inbox, limit=limit)
+
+    async def done_tasks(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[queue.Task]:
+        return await self._read("done_tasks", inbox=inbox, limit=limit, **_cursor(after))
+
+    async def done_count(self, inbox: InboxId, *, most: int) -> int:
+        [count] = await self._read("done_count", inbox=inbox, most=most)
+        return int(count)
+
+    async def worksheets_of(self, inbox: InboxId, item: str) -> list[queue.Worksheet]:
+        return await self._read("worksheets_of", inbox=inbox, item=item)
+
+    async def recalls_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.Recall]:
+        return await self._read("recalls_page", administration=administration, limit=limit, **_cursor(after))
+
+    async def register_page(
+        self, administration: AdministrationId, *, after: Cursor | None, limit: int
+    ) -> list[queue.RegisterLine]:
+        return await self._read("register_page", administration=administration, limit=limit, **_cursor(after))
+
+    async def unopened_of(self, administration: AdministrationId, *, limit: int) -> list[path.Delivery]:
+        return await self._read("unopened_of", administration=administration, limit=limit)
+
+    async def transport_page(
+        self, *, state: str, message: str, after: Cursor | None, limit: int
+    ) -> list[path.Delivery]:
+        if message:
+            return await self._read(
+                "transport_page_message", message=message, state_is=state, limit=limit, **_cursor(after)
+            )
+        return await self._read("transport_page", bulk=True, state_is=state, limit=limit, **_cursor(after))
+
+    async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
+        found: list[path.Draft] = await self._read("draft_sent_as", sent_as=message)
+        return found[0] if found else None
+
+    async def sent_drafts(self, *, before: Instant, limit: int) -> list[path.Draft]:
+        return await self._read("sent_drafts", before=before, limit=limit)
+
+    async def sides_page(
+        self, name: str, *, action: str, administration: str, object: str, before: int, limit: int
+    ) -> list[log.AuditSide]:
+        asked = {"object": object, "action": action, "administration": administration}
+        chosen = next((f"_{column}" for column, value in asked.items() if value), "")
+        values = {f"{column}_is": value for column, value in asked.items()}
+        return await self._read(f"sides_page{chosen}", bulk=True, log=name, before=before, limit=limit, **values)
 
     async def log_size(self, name: str) -> int:
         [size] = await self._read("log_size", log=name)

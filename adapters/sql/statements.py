@@ -15,9 +15,9 @@ from sqlalchemy import bindparam, func, select
 
 from adapters.sql.codec import codec
 from adapters.sql.tables import TABLES
-from gateway.model import directory, identity, keys, log, path
+from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import Row
-from gateway.states import DeliveryState
+from gateway.states import DeliveryState, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,45 @@ _party, _consent, _rests = _t(path.CaseParty), _t(path.Consent), _t(path.Deliver
 _draft, _receipt, _wrap = _t(path.Draft), _t(path.Receipt), _t(keys.EnvelopeWrap)
 _side_key, _attachment, _file = _t(keys.SideKey), _t(path.Attachment), _t(path.EnvelopeAttachment)
 _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
+
+_task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
+
+
+def _transport(*equal: str) -> Query:
+    """Deliveries by last change, with the filter that its index answers; a state may filter what is left."""
+    return Query(
+        _all(path.Delivery)
+        .where(
+            *(_delivery.c[name] == bindparam(name) for name in equal),
+            sa.or_(bindparam("state_is", type_=sa.Text()) == "", _delivery.c.state == bindparam("state_is")),
+            _before(_delivery.c.changed_at, _delivery.c.id),
+        )
+        .order_by(_delivery.c.changed_at.desc(), _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    )
+
+
+def _sides(*equal: str) -> Query:
+    """Side rows, newest first: one column is met by its index, the other filters are asked of what it gives."""
+
+    def also(name: str) -> Any:
+        asked = bindparam(f"{name}_is", type_=sa.Text())
+        return sa.or_(asked == "", _side.c[name] == asked)
+
+    return Query(
+        _all(log.AuditSide)
+        .where(
+            _side.c.log == bindparam("log"),
+            *(_side.c[name] == bindparam(f"{name}_is") for name in equal),
+            *(also(name) for name in ("action", "administration", "object") if name not in equal),
+            _side.c.number < bindparam("before"),
+        )
+        .order_by(_side.c.number.desc())
+        .limit(bindparam("limit")),
+        log.AuditSide,
+    )
+
 
 QUERIES: Final[Mapping[str, Query]] = {
     "organisations": _where(directory.Organisation),
@@ -96,7 +135,11 @@ QUERIES: Final[Mapping[str, Query]] = {
     "consents_of": _where(path.Consent, "case", order=(_consent.c.recorded_at.desc(), _consent.c.id)),
     "drafts_of": Query(
         _all(path.Draft)
-        .where(_draft.c.inbox == bindparam("inbox"), _before(_draft.c.created_at, _draft.c.id))
+        .where(
+            _draft.c.inbox == bindparam("inbox"),
+            _draft.c.sent_as.is_(None),
+            _before(_draft.c.created_at, _draft.c.id),
+        )
         .order_by(_draft.c.created_at.desc(), _draft.c.id)
         .limit(bindparam("limit")),
         path.Draft,
@@ -185,6 +228,95 @@ QUERIES: Final[Mapping[str, Query]] = {
         .union_all(select(_file.c.blob).where(_file.c.blob == bindparam("blob"))),
         None,
     ),
+    # Open work is bounded by what people can have open; done work is paged and never counted through.
+    "open_tasks": Query(
+        _all(queue.Task)
+        .where(_task.c.inbox == bindparam("inbox"), _task.c.state == str(TaskState.OPEN))
+        .order_by(_task.c.received_at, _task.c.envelope)
+        .limit(bindparam("limit")),
+        queue.Task,
+    ),
+    "done_tasks": Query(
+        _all(queue.Task)
+        .where(
+            _task.c.inbox == bindparam("inbox"),
+            _task.c.state == str(TaskState.DONE),
+            _before(_task.c.changed_at, _task.c.envelope),
+        )
+        .order_by(_task.c.changed_at.desc(), _task.c.envelope)
+        .limit(bindparam("limit")),
+        queue.Task,
+    ),
+    "done_count": Query(
+        select(func.count()).select_from(
+            select(_task.c.envelope)
+            .where(_task.c.inbox == bindparam("inbox"), _task.c.state == str(TaskState.DONE))
+            .limit(bindparam("most"))
+            .subquery()
+        ),
+        None,
+    ),
+    "worksheets_of": _where(
+        queue.Worksheet, "inbox", "item", order=(_sheet.c.created_at, _sheet.c.sheet, _sheet.c.number)
+    ),
+    "recalls_page": Query(
+        _all(queue.Recall)
+        .where(
+            _recall.c.administration == bindparam("administration"),
+            _before(_recall.c.requested_at, _recall.c.envelope),
+        )
+        .order_by(_recall.c.requested_at.desc(), _recall.c.envelope)
+        .limit(bindparam("limit")),
+        queue.Recall,
+    ),
+    "register_page": Query(
+        select(
+            _delivery.c.envelope,
+            _message.c.id.label("message"),
+            _message.c.case,
+            _case.c.reference.label("case_reference"),
+            _message.c.form_type,
+            _message.c.sender,
+            _delivery.c.inbox,
+            _delivery.c.id.label("delivery"),
+            _delivery.c.state,
+            _delivery.c.delivered_at,
+        )
+        .select_from(
+            _delivery.join(_message, _message.c.id == _delivery.c.message).join(_case, _case.c.id == _message.c.case)
+        )
+        .where(
+            _delivery.c.administration == bindparam("administration"),
+            _before(_delivery.c.delivered_at, _delivery.c.id),
+        )
+        .order_by(_delivery.c.delivered_at.desc(), _delivery.c.id)
+        .limit(bindparam("limit")),
+        queue.RegisterLine,
+    ),
+    "unopened_of": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.administration == bindparam("administration"),
+            _delivery.c.state == str(DeliveryState.DELIVERED),
+        )
+        .order_by(_delivery.c.changed_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
+    "transport_page": _transport(),
+    "transport_page_message": _transport("message"),
+    "draft_sent_as": _where(path.Draft, "sent_as"),
+    "sent_drafts": Query(
+        _all(path.Draft)
+        .where(_draft.c.sent_as.is_not(None), _draft.c.changed_at < bindparam("before"))
+        .order_by(_draft.c.changed_at, _draft.c.id)
+        .limit(bindparam("limit")),
+        path.Draft,
+    ),
+    "sides_page": _sides(),
+    "sides_page_action": _sides("action"),
+    "sides_page_administration": _sides("administration"),
+    "sides_page_object": _sides("object"),
     "log_size": Query(
         select(func.coalesce(func.max(_leaf.c.number) + 1, 0)).where(_leaf.c.log == bindparam("log")), None
     ),

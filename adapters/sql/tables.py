@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gateway.model import ROWS, identity, keys, log, path
+from gateway.model import ROWS, identity, keys, log, path, queue
 from gateway.model.base import Row
 
 METADATA: Final = sa.MetaData()
@@ -87,4 +87,13 @@ _index(path.DeliveryConsent, "consent")
 _index(path.Receipt, "message")
 _index(path.SeatAnswer, "case", "-changed_at")
 _index(log.AuditSide, "actor", "at")
-_index(log.AuditSide, "object")
+_index(log.AuditSide, "object", "-number")
+_index(log.AuditSide, "log", "action", "-number")
+_index(log.AuditSide, "log", "administration", "-number")
+_index(path.Draft, "sent_as", "changed_at")
+_index(path.Delivery, "administration", "-delivered_at", "id")
+_index(path.Delivery, "administration", "state", "changed_at")
+_index(path.Delivery, "-changed_at", "id")
+_index(queue.Task, "inbox", "state", "received_at", "envelope")
+_index(queue.Task, "inbox", "state", "-changed_at", "envelope")
+_index(queue.Recall, "administration", "-requested_at", "envelope")

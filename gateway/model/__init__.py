@@ -1,13 +1,13 @@
 """The nouns of the gateway, one module for each family.
 
-`base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `log`.
+`base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `queue` (work), `log`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gateway.model import directory, identity, keys, log, path
+from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import Row
 
 #: Every kind of row that a Store keeps, in an order in which they could be created.
@@ -48,6 +48,10 @@ ROWS: Final[tuple[type[Row], ...]] = (
     path.SeatAnswer,
     path.Notice,
     path.IdempotencyRecord,
+    queue.Task,
+    queue.Claim,
+    queue.Worksheet,
+    queue.Recall,
     log.AuditLeaf,
     log.AuditSide,
     log.Checkpoint,

@@ -34,8 +34,15 @@ class AccessAction(StrEnum):
     PROPOSE_ANSWER = "propose_answer"
     CONFIRM_ANSWER = "confirm_answer"
     ADMIT_MEMBER = "admit_member"
+    WORK_TASK = "work_task"
+    WRITE_NOTE = "write_note"
+    RECALL = "recall"
+    DECIDE_RECALL = "decide_recall"
+    READ_REGISTER = "read_register"
     READ_LOG = "read_log"
+    READ_TRANSPORT = "read_transport"
     APPLY_DIRECTORY = "apply_directory"
+    MANAGE_USERS = "manage_users"
 
 
 class Outcome(StrEnum):

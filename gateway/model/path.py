@@ -70,7 +70,9 @@ class Case(VersionedRow):
     reference: str
     owner: InboxId
     state: CaseState
+    before: str = ""  # the state before the last event, so that a sending can be undone
     matched_units: tuple[str, ...] = ()
+    stage_2_at: Instant | None = None  # when stage 2 was last sent
     opened_at: Instant
     changed_at: Instant
 
@@ -111,7 +113,10 @@ class Consent(DecidingRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft(VersionedRow):
-    """A form being written: sealed under the inbox's worksheet key, so it survives the session."""
+    """A form being written: sealed under the inbox's worksheet key, so it survives the session.
+
+    `sent_as` names the message while it can still be taken back; then the draft returns, else it is swept.
+    """
 
     TABLE: ClassVar[str] = "draft"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -123,6 +128,7 @@ class Draft(VersionedRow):
     case: CaseId
     form_type: str
     form_version: int
+    sent_as: MessageId | None = None
     created_at: Instant
     changed_at: Instant
     sealed: bytes

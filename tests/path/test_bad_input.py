@@ -233,9 +233,9 @@ async def test_undo_takes_back_what_is_queued_and_says_when_it_is_too_late(count
     worker = await county.sign_in("al-sos")
     case, _ = await county.consented_case(worker)
     sent = await county.send_referral(worker, case.id, undo_seconds=10)
-    assert await county.gateway.sending.take_back(worker, ALVESTA, sent.message) == 2
+    assert await county.gateway.recalls.take_back(worker, ALVESTA, sent.message) == 2
     with pytest.raises(ConflictError, match="nothing is queued"):
-        await county.gateway.sending.take_back(worker, ALVESTA, sent.message)
+        await county.gateway.recalls.take_back(worker, ALVESTA, sent.message)
 
 
 async def test_two_seats_cannot_both_propose_and_a_disagreement_sends_nothing(county: County) -> None:

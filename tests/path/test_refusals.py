@@ -91,7 +91,7 @@ async def test_a_withdrawal_tells_only_those_who_have_the_message(county: County
     worker = await county.sign_in("al-sos")
     case, consent = await county.consented_case(worker)
     sent = await county.send_referral(worker, case.id, undo_seconds=10)
-    await county.gateway.sending.take_back(worker, ALVESTA, sent.message)
+    await county.gateway.recalls.take_back(worker, ALVESTA, sent.message)
 
     await county.gateway.consents.withdraw(worker, ALVESTA, consent.id)
 

@@ -74,6 +74,12 @@ class NewAnswer(Model):
     inbox: str
     request: str
     values: dict[str, Any]
+    deputy_reason: str = ""
+
+
+class Confirmation(Model):
+    inbox: str
+    deputy_reason: str = ""
 
 
 def idempotency_key(call: Call) -> str:
@@ -132,11 +138,11 @@ async def send_values(call: Call) -> Sent:
 
 async def take_back(call: Call) -> None:
     body: InInbox = call.body
-    await call.gateway.sending.take_back(call.signed, InboxId(body.inbox), MessageId(call.part("message")))
+    await call.gateway.recalls.take_back(call.signed, InboxId(body.inbox), MessageId(call.part("message")))
 
 
 async def open_envelope(call: Call) -> OpenedBody:
-    found = await call.gateway.opening.open(call.signed, EnvelopeId(call.part("envelope")))
+    found = await call.gateway.queue.open(call.signed, EnvelopeId(call.part("envelope")))
     return OpenedBody(
         envelope=found.envelope.id,
         message=found.message.id,
@@ -189,17 +195,19 @@ async def propose(call: Call) -> Sent:
         MessageId(body.request),
         body.values,
         idempotency_key=idempotency_key(call),
+        deputy_reason=body.deputy_reason,
     )
     return Sent(message=accepted.message, repeated=accepted.repeated)
 
 
 async def confirm(call: Call) -> Sent:
-    body: InInbox = call.body
+    body: Confirmation = call.body
     accepted = await call.gateway.answers.confirm(
         call.signed,
         InboxId(body.inbox),
         MessageId(call.part("proposal")),
         idempotency_key=idempotency_key(call),
+        deputy_reason=body.deputy_reason,
     )
     return Sent(message=accepted.message, repeated=accepted.repeated)
 
@@ -302,7 +310,7 @@ ROUTES = (
         csrf=Csrf.BEARER,
         rate=Rate.WRITE,
         audit="answer_confirmed",
-        takes=InInbox,
+        takes=Confirmation,
         gives=Sent,
         status=201,
         summary="Bekräfta ett förslag: svaret går till avsändaren",
