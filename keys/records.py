@@ -64,6 +64,8 @@ class Records:
         #: newest checked record of (kind, owner), valid while the head row is the same
         self._newest: dict[tuple[KeyRecordKind, str], tuple[KeyHead, KeyRecord]] = {}
         self._checked: dict[KeyRecordId, KeyRecord] = {}
+        #: S, expanded; its seed stays open in the hierarchy for as long
+        self._signing: dict[AdministrationId, suites.SigningKey] = {}
 
     async def make(
         self,
@@ -113,8 +115,14 @@ class Records:
 
     async def sign_octets(self, administration: AdministrationId, octets: bytes) -> bytes:
         """The signature of S over the record `octets`."""
-        seed = await self._hierarchy.derived(administration, KeyLabel.SIGNING, "ed25519")
-        return suites.sign(seed, _LABEL + hashlib.sha256(octets).digest())
+        return await self.sign(administration, _LABEL + hashlib.sha256(octets).digest())
+
+    async def sign(self, administration: AdministrationId, octets: bytes) -> bytes:
+        """The signature of S over `octets`, which start with a label of their use."""
+        key = self._signing.get(administration)
+        if key is None:
+            key = self._signing[administration] = suites.signing_key(await self.signing_seed(administration))
+        return key.sign(octets)
 
     async def signing_seed(self, administration: AdministrationId) -> bytes:
         """S: its Ed25519 seed."""

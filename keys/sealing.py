@@ -61,8 +61,7 @@ class EnvelopeSealer:
         atts = form.encode_atts(letter.attachments)
         content = form.content_commitment(header_hash, blind, payload)
         name = form.transcript(form.SUITE, header_hash, hashlib.sha256(body).digest(), content, atts)
-        seed = await self._records.signing_seed(letter.sender.administration)
-        signature = suites.sign(seed, _ENVELOPE + name)
+        signature = await self._records.sign(letter.sender.administration, _ENVELOPE + name)
 
         info = _wrap_info(header_hash, letter.recipient.administration, letter.recipient.id, recipient.epoch)
         wrapped = suites.HPKE.encrypt(k4, self._public_key(recipient), info=info)
@@ -106,16 +105,15 @@ class EnvelopeSealer:
 
     async def endorse(self, administration: AdministrationId, document: bytes) -> Endorsement:
         signer = await self._records.signing(administration)
-        seed = await self._records.signing_seed(administration)
         octets = _ENDORSEMENT + form.endorsement_hash(administration, document)
-        return Endorsement(administration=administration, signer=signer.id, signature=suites.sign(seed, octets))
+        signature = await self._records.sign(administration, octets)
+        return Endorsement(administration=administration, signer=signer.id, signature=signature)
 
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None:
         await check_endorsement(self._records, endorsement, document, at=at)
 
     async def receipt(self, envelope: Envelope, kind: ReceiptKind, *, at: Instant) -> Receipt:
         signer = await self._records.signing(envelope.administration)
-        seed = await self._records.signing_seed(envelope.administration)
         statement = ctx(
             "receipt",
             envelope.administration.encode(),
@@ -127,7 +125,8 @@ class EnvelopeSealer:
             envelope.transcript,
             uuid_octets(signer.id),
         )
-        signature = suites.sign(seed, _RECEIPT + hashlib.sha256(statement).digest())
+        octets = _RECEIPT + hashlib.sha256(statement).digest()
+        signature = await self._records.sign(envelope.administration, octets)
         # The id follows from what is stated, so that two writers of one receipt meet at one row.
         digest = hashlib.sha256(ctx("receipt-id", uuid_octets(envelope.id), kind.encode())).hexdigest()
         return Receipt(

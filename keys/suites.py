@@ -47,6 +47,7 @@ SMALL_ORDER: Final = frozenset(
 
 PrivateKey = hpke.MLKEM768X25519PrivateKey
 PublicKey = hpke.MLKEM768X25519PublicKey
+SigningKey = ed25519.Ed25519PrivateKey
 
 
 def private_key(seed: bytes) -> PrivateKey:
@@ -121,9 +122,14 @@ def broken(what: str) -> IntegrityError:
     )
 
 
+def signing_key(seed: bytes) -> SigningKey:
+    """The Ed25519 private key of a seed. Costs as much as a signature: keep the result."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+
+
 def sign(seed: bytes, octets: bytes) -> bytes:
     """Ed25519 (RFC 8032) over `octets`, which start with a label of their use."""
-    return ed25519.Ed25519PrivateKey.from_private_bytes(seed).sign(octets)
+    return signing_key(seed).sign(octets)
 
 
 def signing_public(seed: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -22,16 +23,21 @@ class Codec(Generic[R]):
         self._kind = kind
         hints = typing.get_type_hints(kind)
         self.columns = tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
-        self._out = [_encoder(hints[name]) for name in self.columns]
+        self._values: Callable[[R], tuple[Any, ...]] = operator.attrgetter(*self.columns)  # a row has at least two
+        encoders = [(place, _encoder(hints[name])) for place, name in enumerate(self.columns)]
+        self._encoded = [(place, encode) for place, encode in encoders if encode is not None]
         self._in = [_decoder(hints[name]) for name in self.columns]
         self._plain_in = all(decode is None for decode in self._in)
 
     def params(self, row: R) -> tuple[Any, ...]:
         """The values of a row, for a driver."""
-        return tuple(
-            encode(getattr(row, name)) if encode else getattr(row, name)
-            for name, encode in zip(self.columns, self._out, strict=True)
-        )
+        values = self._values(row)
+        if not self._encoded:
+            return values
+        encoded = list(values)
+        for place, encode in self._encoded:
+            encoded[place] = encode(encoded[place])
+        return tuple(encoded)
 
     def row(self, values: Sequence[Any]) -> R:
         """A row from what a driver gave."""

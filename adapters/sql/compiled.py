@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Statements:
         self.by_key: dict[type[Row], tuple[Text, Codec[Any]]] = {
             row: (compiled(statements.by_key(row), dialect), codec(row)) for row in ROWS
         }
-        self._insert = {row: compiled(statements.insert(row), dialect) for row in ROWS}
+        self._insert = {row: _inserting(row, dialect) for row in ROWS}
         self._delete = {row: compiled(statements.delete(row), dialect) for row in ROWS}
         versioned = [row for row in ROWS if issubclass(row, VersionedRow)]
         self._update = {row: compiled(statements.update(row), dialect) for row in versioned}
@@ -51,8 +52,8 @@ class Statements:
         self.claim = compiled(statements.claim(), dialect)
 
     def insert(self, row: Row) -> tuple[str, tuple[Any, ...]]:
-        text = self._insert[type(row)]
-        return text.sql, text.params(_values(row))
+        sql, ordered = self._insert[type(row)]
+        return sql, ordered(codec(type(row)).params(row))
 
     def update(self, row: VersionedRow) -> tuple[str, tuple[Any, ...]]:
         text = self._update[type(row)]
@@ -68,6 +69,13 @@ class Statements:
     def version(self, row: type[VersionedRow], key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
         text = self._version[row]
         return text.sql, text.params(dict(zip(row.KEY, key, strict=True)))
+
+
+def _inserting(row: type[Row], dialect: Dialect) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """An insertion, and what puts the values of a row in the order of its parameters."""
+    text = compiled(statements.insert(row), dialect)
+    columns = codec(row).columns
+    return text.sql, operator.itemgetter(*(columns.index(name) for name in text.names))
 
 
 def _values(row: Row) -> dict[str, Any]:
