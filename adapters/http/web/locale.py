@@ -24,6 +24,7 @@ from gateway.model.base import Instant
 LANGUAGES: Final = ("sv", "en")
 CATALOGUE: Final = Path(__file__).parent / "locale" / "en" / "LC_MESSAGES" / "sambud.po"
 _LOCALES: Final = {"sv": "sv_SE", "en": "en_GB"}
+_JUST_NOW: Final = {"sv": "nyss", "en": "just now"}
 _WHEN: Final = {"sv": "d MMMM y 'kl.' HH:mm", "en": "d MMMM y 'at' HH:mm"}
 
 
@@ -64,6 +65,8 @@ def filters(lang: str, now: Callable[[], Instant]) -> dict[str, Callable[..., An
 
     def ago(at: Instant) -> Markup:
         apart = timedelta(microseconds=at - now())
+        if abs(apart) < timedelta(minutes=1):
+            return timed(_JUST_NOW[lang], local(at))
         return timed(dates.format_timedelta(apart, add_direction=True, locale=locale), local(at))
 
     def number(value: float) -> str:
