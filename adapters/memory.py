@@ -333,6 +333,15 @@ class MemoryStore:
         found = [row for row in self._rows(queue.Worksheet) if row.inbox == inbox and row.item == item]
         return sorted(found, key=lambda row: (row.created_at, row.sheet, row.number))
 
+    async def marks_of(self, administration: AdministrationId, mark: str, *, limit: int) -> list[queue.IdentityMark]:
+        found = [
+            row for row in self._rows(queue.IdentityMark) if row.administration == administration and row.mark == mark
+        ]
+        return sorted(found, key=lambda row: row.case)[:limit]
+
+    async def case_by_reference(self, reference: str) -> path.Case | None:
+        return next((row for row in self._rows(path.Case) if row.reference == reference), None)
+
     async def recalls_page(
         self, administration: AdministrationId, *, after: Cursor | None, limit: int
     ) -> list[queue.Recall]:
@@ -405,6 +414,10 @@ class MemoryStore:
             and (not object or row.object == object)
         ]
         return sorted(found, key=lambda row: -row.number)[:limit]
+
+    async def acts_of(self, actor: bytes, action: str, *, since: Instant, most: int) -> int:
+        found = (r for r in self._rows(log.AuditSide) if r.actor == actor and r.action == action and r.at >= since)
+        return min(most, sum(1 for _ in found))
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         used = {row.blob for row in self._rows(path.Attachment)}

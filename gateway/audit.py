@@ -79,6 +79,7 @@ class AuditAction(StrEnum):
     RECALL_DECIDED = "recall_decided"
     REGISTER_READ = "register_read"
     TRANSPORT_READ = "transport_read"
+    SEARCHED = "searched"
     LOG_READ = "log_read"
     ALARM = "alarm"
     SWEPT = "swept"

@@ -194,6 +194,11 @@ class Store(Protocol):
     async def worksheets_of(self, inbox: InboxId, item: str) -> list[queue.Worksheet]:
         """All that members of the inbox wrote about an item, oldest first."""
 
+    async def marks_of(self, administration: AdministrationId, mark: str, *, limit: int) -> list[queue.IdentityMark]:
+        """The cases of an administration that carry this mark."""
+
+    async def case_by_reference(self, reference: str) -> path.Case | None: ...
+
     async def recalls_page(
         self, administration: AdministrationId, *, after: Cursor | None, limit: int
     ) -> list[queue.Recall]:
@@ -223,6 +228,9 @@ class Store(Protocol):
         self, log: str, *, action: str, administration: str, object: str, before: int, limit: int
     ) -> list[log.AuditSide]:
         """Side rows with a number below `before`, newest first; empty text filters nothing."""
+
+    async def acts_of(self, actor: bytes, action: str, *, since: Instant, most: int) -> int:
+        """How many acts of a kind a pseudonym has in the log since an instant, counted no further than `most`."""
 
     async def log_size(self, log: str) -> int: ...
     async def leaves(self, log: str, start: int, end: int) -> list[log.AuditLeaf]:

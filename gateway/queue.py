@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,9 +29,10 @@ from gateway.model.log import LogEntry
 from gateway.model.path import Case, Message, Reading, SeatAnswer
 from gateway.model.queue import Claim, Sheet, Task, Worksheet
 from gateway.opening import OpenedMessage, Opening
-from gateway.ports import Assessment, Clock, Cursor, Delete, Insert, Priority, Store, Update, Work
+from gateway.ports import Assessment, Clock, Cursor, Delete, Insert, Priority, Store, Update, Vault, Work
 from gateway.recalls import closed
 from gateway.rights import Rights, Standing
+from gateway.search import marked
 from gateway.sending import REFERRAL
 from gateway.sessions import Sessions, Signed
 from gateway.sheets import Sheets, text_of
@@ -99,6 +101,7 @@ class Queue:
         sessions: Sessions,
         opening: Opening,
         sheets: Sheets,
+        vault: Vault,
         priority: Priority,
         auditor: Auditor,
         clock: Clock,
@@ -108,6 +111,7 @@ class Queue:
         self._sessions = sessions
         self._opening = opening
         self._sheets = sheets
+        self._vault = vault
         self._priority = priority
         self._auditor = auditor
         self._clock = clock
@@ -142,7 +146,7 @@ class Queue:
         """Open an item as `Opening.open` does; the first opening of a referral in a seat keeps its priority, sealed."""
         found = await self._opening.open(signed, envelope)
         if found.message.form_type == REFERRAL and not found.envelope.sender_copy:
-            await self._assess(signed, found)
+            await self._note_referral(signed, found)
         return found
 
     async def task(self, signed: Signed, envelope: EnvelopeId) -> WorkLine:
@@ -291,15 +295,23 @@ class Queue:
             overdue=task.state is TaskState.OPEN and task.due_at is not None and task.due_at <= now,
         )
 
-    async def _assess(self, signed: Signed, found: OpenedMessage) -> None:
+    async def _note_referral(self, signed: Signed, found: OpenedMessage) -> None:
+        """What the first opening of a referral leaves: at a seat its priority, at a unit a mark to find it by."""
         standing = await self._rights.act(signed, found.envelope.inbox, AccessAction.READ)
-        item = found.envelope.id
-        if standing.inbox.kind is not InboxKind.SEAT:
+        fields = found.opened.body.get("fields")
+        told = fields if isinstance(fields, Mapping) else {}
+        if standing.inbox.kind is InboxKind.SEAT:
+            await self._assess(standing, found.envelope.id, told)
             return
+        changes = await marked(self._store, self._vault, standing.inbox.administration, found.message.case, told)
+        if changes:
+            with suppress(ConflictError):  # a colleague's opening did it
+                await self._store.commit(Work(expects=standing.facts, changes=changes))
+
+    async def _assess(self, standing: Standing, item: EnvelopeId, fields: Mapping[str, object]) -> None:
         if await self._store.get(Worksheet, standing.inbox.id, item, Sheet.PRIORITY, 0) is not None:
             return
-        fields = found.opened.body.get("fields")
-        proposed = self._priority.assess(fields if isinstance(fields, Mapping) else {})
+        proposed = self._priority.assess(fields)
         told = {
             "rank": list(proposed.rank),
             "reasons": list(proposed.reasons),
@@ -307,10 +319,8 @@ class Queue:
             "rule": proposed.rule,
         }
         row = await self._sheets.row(standing, item, Sheet.PRIORITY, told, number=0)
-        try:
+        with suppress(ConflictError):  # a colleague's opening kept it
             await self._store.commit(Work(expects=standing.facts, changes=(Insert(row),)))
-        except ConflictError:
-            return  # a colleague's opening kept it
 
     async def _kept(self, standing: Standing, task: Task) -> Assessment | None:
         row = await self._store.get(Worksheet, task.inbox, task.envelope, Sheet.PRIORITY, 0)

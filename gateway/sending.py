@@ -26,9 +26,10 @@ from gateway.model.classes import Purpose, Stage
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Case, Draft
-from gateway.ports import Change, Clock, Delete, Store
+from gateway.ports import Change, Clock, Delete, Store, Vault
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
+from gateway.search import marked
 from gateway.sessions import Signed
 from gateway.states import CaseEvent, CaseState, DeliveryState
 from gateway.store import Acceptance, Accepted
@@ -71,6 +72,7 @@ class Sending:
         attachments: Attachments,
         forms: FormCatalogue,
         decider: Decider,
+        vault: Vault,
         sealing: Sealing,
         acceptance: Acceptance,
         auditor: Auditor,
@@ -84,6 +86,7 @@ class Sending:
         self._attachments = attachments
         self._forms = forms
         self._decider = decider
+        self._vault = vault
         self._sealing = sealing
         self._acceptance = acceptance
         self._auditor = auditor
@@ -170,7 +173,10 @@ class Sending:
             event=await self._event(case, dispatch),
             request=request,
             due_at=Instant(at + undo_seconds * SECOND),
-            extra=await self._leaving(signed, draft, sealed.message.id, submission.values, undo_seconds),
+            extra=(
+                *await self._leaving(signed, draft, sealed.message.id, submission.values, undo_seconds),
+                *await marked(self._store, self._vault, case.administration, case.id, submission.values),
+            ),
         )
 
     async def preview(self, signed: Signed, draft_id: DraftId, recipients: Sequence[str]) -> Preview:

@@ -48,6 +48,7 @@ from gateway.register import Register
 from gateway.review import Review
 from gateway.rights import Rights
 from gateway.seal import Sealing
+from gateway.search import Search
 from gateway.sending import Sending
 from gateway.sessions import SessionRules, Sessions
 from gateway.sheets import Notes, Sheets
@@ -112,6 +113,7 @@ class Gateway:
     notes: Notes
     recalls: Recalls
     traffic: Traffic
+    search: Search
     presence: Presence
     register: Register
     review: Review
@@ -149,7 +151,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     sealing = Sealing(ports.sealer)
     acceptance = Acceptance(store, vault, auditor)
     sending = Sending(
-        store, rights, cases, consents, drafts, attachments, forms, decider, sealing, acceptance, auditor, clock
+        store, rights, cases, consents, drafts, attachments, forms, decider, vault, sealing, acceptance, auditor, clock
     )
     opening = Opening(
         store,
@@ -201,10 +203,11 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             auditor,
             clock,
         ),
-        queue=Queue(store, rights, sessions, opening, sheets, ports.priority, auditor, clock),
+        queue=Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock),
         notes=Notes(store, rights, sessions, sheets, auditor),
         recalls=Recalls(store, rights, drafts, auditor, clock),
         traffic=Traffic(store, rights, consents, auditor, clock),
+        search=Search(store, rights, vault, auditor, clock),
         presence=Presence(clock),
         register=Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock),
         review=Review(store, ports.tiles, vault, auditor, rights),

@@ -191,6 +191,13 @@ class SqlReadings(ABC):
     async def worksheets_of(self, inbox: InboxId, item: str) -> list[queue.Worksheet]:
         return await self._read("worksheets_of", inbox=inbox, item=item)
 
+    async def marks_of(self, administration: AdministrationId, mark: str, *, limit: int) -> list[queue.IdentityMark]:
+        return await self._read("marks_of", administration=administration, mark=mark, limit=limit)
+
+    async def case_by_reference(self, reference: str) -> path.Case | None:
+        found: list[path.Case] = await self._read("case_by_reference", reference=reference)
+        return found[0] if found else None
+
     async def recalls_page(
         self, administration: AdministrationId, *, after: Cursor | None, limit: int
     ) -> list[queue.Recall]:
@@ -227,6 +234,10 @@ class SqlReadings(ABC):
         chosen = next((f"_{column}" for column, value in asked.items() if value), "")
         values = {f"{column}_is": value for column, value in asked.items()}
         return await self._read(f"sides_page{chosen}", bulk=True, log=name, before=before, limit=limit, **values)
+
+    async def acts_of(self, actor: bytes, action: str, *, since: Instant, most: int) -> int:
+        [count] = await self._read("acts_of", actor=actor, action=action, since=since, most=most)
+        return int(count)
 
     async def log_size(self, name: str) -> int:
         [size] = await self._read("log_size", log=name)

@@ -55,6 +55,7 @@ _side_key, _attachment, _file = _t(keys.SideKey), _t(path.Attachment), _t(path.E
 _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
 
 _task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
+_mark = _t(queue.IdentityMark)
 
 
 def _transport(*equal: str) -> Query:
@@ -258,6 +259,27 @@ QUERIES: Final[Mapping[str, Query]] = {
     ),
     "worksheets_of": _where(
         queue.Worksheet, "inbox", "item", order=(_sheet.c.created_at, _sheet.c.sheet, _sheet.c.number)
+    ),
+    "marks_of": Query(
+        _all(queue.IdentityMark)
+        .where(_mark.c.administration == bindparam("administration"), _mark.c.mark == bindparam("mark"))
+        .order_by(_mark.c.case)
+        .limit(bindparam("limit")),
+        queue.IdentityMark,
+    ),
+    "case_by_reference": _where(path.Case, "reference"),
+    "acts_of": Query(
+        select(func.count()).select_from(
+            select(_side.c.number)
+            .where(
+                _side.c.actor == bindparam("actor"),
+                _side.c.at >= bindparam("since"),
+                _side.c.action == bindparam("action"),
+            )
+            .limit(bindparam("most"))
+            .subquery()
+        ),
+        None,
     ),
     "recalls_page": Query(
         _all(queue.Recall)

@@ -52,6 +52,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     queue.Claim,
     queue.Worksheet,
     queue.Recall,
+    queue.IdentityMark,
     log.AuditLeaf,
     log.AuditSide,
     log.Checkpoint,

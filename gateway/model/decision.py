@@ -39,6 +39,7 @@ class AccessAction(StrEnum):
     RECALL = "recall"
     DECIDE_RECALL = "decide_recall"
     READ_REGISTER = "read_register"
+    SEARCH_IDENTITY = "search_identity"
     READ_LOG = "read_log"
     READ_TRANSPORT = "read_transport"
     APPLY_DIRECTORY = "apply_directory"

@@ -98,6 +98,20 @@ class Recall(VersionedRow):
     decided_at: Instant | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityMark(Row):
+    """That a case of an administration concerns an identity, by a keyed hash: for exact search, never for a list.
+
+    The key is the administration's own (K1.i), so marks of two administrations are never alike (security-decisions H6).
+    """
+
+    TABLE: ClassVar[str] = "identity_mark"
+    KEY: ClassVar[tuple[str, ...]] = ("administration", "mark", "case")
+
+    mark: str  # hexadecimal
+    case: CaseId
+
+
 @dataclass(frozen=True, slots=True)
 class RegisterLine:
     """One received envelope as a registrator sees it: who wrote to whom, when, which form; nothing of the content."""

@@ -19,6 +19,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/inkorg/{inbox}/kod": ("ek-chef", "/inkorg/ekeliden.enhet/kod"),
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
+    "/sok": ("al-sos", "/sok?namn=AL-26-00000"),
     "/hjalp": ("al-sos", "/hjalp"),
     "/hjalp/{amne}": ("al-sos", "/hjalp/logga-in"),
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.http.routes import Route
-from adapters.http.web import about, signin
+from adapters.http.web import about, search_page, signin
 from adapters.http.web.nav import NavItem
 
-PAGES: Final[tuple[Route, ...]] = (*signin.ROUTES, *about.ROUTES)
-NAV: Final[tuple[NavItem, ...]] = ()
+PAGES: Final[tuple[Route, ...]] = (*signin.ROUTES, *about.ROUTES, *search_page.ROUTES)
+NAV: Final[tuple[NavItem, ...]] = (*search_page.NAV,)

@@ -23,6 +23,7 @@ TOPICS: Final = {
     "logga-in": N_("Logga in och vara inloggad"),
     "kod": N_("Varför en kod till?"),
     "installningar": N_("Språk, färger och text"),
+    "sok": N_("Söka efter ett ärende"),
 }
 
 
