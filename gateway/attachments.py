@@ -181,7 +181,7 @@ class Attachments:
                 draft.inbox,
                 draft.epoch,
                 signed.user.id,
-                item=attachment,
+                item=_item(attachment, draft.id, blob, file.sealed_size, file.sealed_sha256),
                 version=1,
                 column=_COLUMN,
                 plaintext=_describe(file, category),
@@ -210,7 +210,7 @@ class Attachments:
                 row.inbox,
                 row.epoch,
                 signed.user.id,
-                item=row.id,
+                item=_item(row.id, row.draft, row.blob, row.size, row.sha256),
                 version=row.version,
                 column=_COLUMN,
                 sealed=row.sealed,
@@ -226,6 +226,11 @@ class Attachments:
             sealed_sha256=row.sha256,
         )
         return Stored(row, file, Category(described["category"]))
+
+
+def _item(attachment: AttachmentId, draft: DraftId, blob: str, size: int, sha256: bytes) -> str:
+    """What a file's key belongs to: it cannot be moved to another draft, nor made to name other octets."""
+    return f"{attachment}|{draft}|{blob}|{size}|{sha256.hex()}"
 
 
 def _describe(file: AttachmentKey, category: Category) -> bytes:

@@ -133,7 +133,7 @@ class Drafts:
             draft.inbox,
             draft.epoch,
             signed.user.id,
-            item=draft.id,
+            item=_item(draft),
             version=draft.version,
             column=_COLUMN,
             sealed=draft.sealed,
@@ -198,7 +198,7 @@ class Drafts:
             draft.inbox,
             draft.epoch,
             signed.user.id,
-            item=draft.id,
+            item=_item(draft),
             version=draft.version,
             column=_COLUMN,
             plaintext=plaintext,
@@ -213,3 +213,8 @@ def _unsent(draft: Draft) -> None:
             swedish="Utkastet är redan skickat.",
             next_step="Ångra utskicket i ärendet om tiden inte har gått ut, och ändra sedan.",
         )
+
+
+def _item(draft: Draft) -> str:
+    """What the sealed values belong to: they cannot be moved to another person's case, nor to another form."""
+    return f"{draft.id}|{draft.case}|{draft.form_type}|{draft.form_version}"

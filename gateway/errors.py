@@ -22,11 +22,12 @@ class GatewayError(Exception):
 
     code: ClassVar[str] = "gateway-error"
     status: ClassVar[int] = 500
+    NEXT_STEP: ClassVar[str] = ""  # what this kind of trouble always asks for, where the raiser says no more
 
     def __init__(self, message: str, *, swedish: str = "", next_step: str = "") -> None:
         super().__init__(message)
         self.swedish = swedish or message
-        self.next_step = next_step
+        self.next_step = next_step or self.NEXT_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class NotFoundError(GatewayError):
 
     code = "not-found"
     status = 404
+    NEXT_STEP = "Kontrollera att du är i rätt inkorg och läs in listan på nytt. Inget har ändrats."
 
 
 class SignInError(GatewayError):
