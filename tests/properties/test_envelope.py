@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from gateway.envelope import (
     MAX_PAYLOAD,
     PAD_STEP,
     MalformedError,
+    assemble,
     ctx,
     encode_header,
     pad,
@@ -94,6 +97,53 @@ def test_hostile_lengths_suites_and_counts_are_refused_without_memory(octets: by
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1024 * 1024
+
+
+def hostile() -> Iterator[bytes]:
+    """Suites, lengths and counts that lie: each length of an envelope by many values, each suite but ours."""
+    octets = ENVELOPES[5]  # with a document and two endorsements
+    parts = parse(octets)
+    for suite in (*range(0x10), *range(0x11, 0x40), *range(0x100, 0x10000, 0x101)):
+        yield octets[:4] + u16(suite) + octets[6:]
+    places = [6, 10 + len(parts.header_octets), 14 + len(parts.header_octets) + len(parts.atts_octets)]
+    at = 10
+    while at < 10 + len(parts.header_octets):
+        places.append(at + 2)
+        at += 6 + int.from_bytes(octets[at + 2 : at + 6])
+    for place in places:
+        real = int.from_bytes(octets[place : place + 4])
+        lies = {0, 1, real - 1, real + 1, real + 2, 2 * real + 1, len(octets), *(2**n for n in range(9, 32))}
+        for length in (lies | {2**n - 1 for n in range(9, 33)}) - {real}:
+            yield octets[:place] + u32(max(length, 0)) + octets[place + 4 :]
+    for count in (0, *range(2, 256)):
+        yield octets[:-65] + bytes([count]) + octets[-64:] * min(count, 3)
+    for count in range(256):
+        if count != parts.atts_octets[0]:
+            atts = bytes([count]) + parts.atts_octets[1:]
+            yield assemble(0x10, parts.header_octets, atts, parts.body, parts.content_commitment, parts.signatures)
+
+
+def test_a_thousand_lying_suites_lengths_and_counts_cost_neither_memory_nor_time() -> None:
+    """Catalogue C06: refused below 1 MiB of memory each, and in less than 10 ms of the processor on average."""
+    cases = list(hostile())
+    began = time.process_time()
+    for octets in cases:
+        with pytest.raises(MalformedError):
+            parse(octets)
+    spent = time.process_time() - began
+    worst = 0
+    tracemalloc.start()
+    for octets in cases:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        with pytest.raises(MalformedError):
+            parse(octets)
+        worst = max(worst, tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    print(f"C06: {len(cases)} cases, {worst} octets at most, {1000 * spent / len(cases):.3f} ms each")
+    assert len(cases) >= 1000
+    assert worst < 1024 * 1024
+    assert spent / len(cases) < 0.010
 
 
 def test_header_fields_out_of_order_unknown_missing_or_doubled_are_refused() -> None:
