@@ -45,7 +45,9 @@ from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
 from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState, RecallState
 
-OPEN_TRIES: Final = 5
+#: All openings of a session in one inbox count in one row, and of those that commit together one wins: a page that
+#: fetches twenty files at once needs as many rounds.
+OPEN_TRIES: Final = 64
 RECHECK_BYTES: Final = 1024 * 1024
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+import structlog
 from sqlalchemy.dialects import sqlite as dialect
 
 from adapters.sql.base import SqlReadings, conflict, numbered, stale
@@ -39,6 +40,7 @@ from gateway.ports import Clock, Committed, Insert, Update, Work
 
 BUSY_S: Final = 5.0
 GROUP: Final = 64
+log = structlog.get_logger()
 _FULL: Final = 13
 _IOERR: Final = 10
 _CONSTRAINT: Final = 19
@@ -198,6 +200,9 @@ class SqliteStore(SqlReadings):
             if connection.in_transaction:
                 connection.rollback()
             error = _unavailable(trouble)
+            if error is not trouble:
+                error.__cause__ = trouble
+                log.warning("store", kind=type(trouble).__name__, name=getattr(trouble, "sqlite_errorname", ""))
             if isinstance(trouble, sqlite3.Error) and (trouble.sqlite_errorcode or 0) & 0xFF == _IOERR:
                 self._failed = trouble
             for job in jobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -308,3 +309,20 @@ async def test_deleting_the_marker_by_sql_gives_at_most_what_the_sign_in_gave(pe
 
     with pytest.raises(GatewayError):
         await opens(people, signed, OTHER.id)
+
+
+async def test_twenty_openings_of_one_session_at_once_are_each_counted_once() -> None:
+    """They count in one row, so of those that commit together one wins and the others try again."""
+    from tests.county import SEAT_E, a_county
+
+    async with a_county() as county:
+        worker = await county.sign_in("al-sos")
+        case, _ = await county.consented_case(worker)
+        sent = await county.send_referral(worker, case.id)
+        await county.deliver()
+        chief = await county.sign_in("ek-chef")
+        opened = await asyncio.gather(*(county.open(chief, SEAT_E, sent.message) for _ in range(20)))
+        window = await county.gateway.sessions.window(chief, (await county.gateway.directory.current()).inbox(SEAT_E))
+        assert len(opened) == 20
+        assert window is not None
+        assert window.openings == 20
