@@ -95,3 +95,10 @@ def test_every_setting_stands_in_the_operators_table() -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
     for name in Settings.model_fields:
         assert f"SAMBUD_{name.upper()}" in text or f"`{name}`" in text, name
+
+
+def test_the_state_diagrams_are_those_of_the_tables() -> None:
+    """`python tools/states.py` draws them again."""
+    from tools.states import DOCUMENT, drawn
+
+    assert DOCUMENT.read_text("utf-8") == drawn()
