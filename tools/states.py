@@ -19,8 +19,9 @@ from gateway import states
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "states.md"
 HEAD: Final = """# States
 
-Drawn from the tables in `gateway/states.py` by `tools/states.py`; a test holds that they agree. What is not an arrow is refused
-and changes nothing. A case never becomes a decision on assistance here: that is made elsewhere, whatever the board answers.
+Drawn from the tables in `gateway/states.py` by `tools/states.py`; a test holds that they agree. What is not an
+arrow is refused and changes nothing. A case never becomes a decision on assistance here: that is made elsewhere,
+whatever the board answers.
 """
 TABLES: Final[Mapping[str, tuple[str, Mapping[tuple[StrEnum, StrEnum], StrEnum]]]] = {
     "Case": ("As far as the path goes today (domain: PlacementCase).", states.CASE),
