@@ -497,7 +497,7 @@ class MemoryBlobs:
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         octets = b"".join([chunk async for chunk in chunks])
         if name in self._blobs:
-            raise ConflictError("the blob exists", next_step="Ladda upp filen igen.")
+            raise ConflictError("the blob exists", swedish="Filen finns redan.", next_step="Ladda upp filen igen.")
         self._blobs[name] = octets
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
@@ -526,7 +526,11 @@ class MemoryTiles:
     def write(self, log: str, name: str, octets: bytes) -> None:
         before = self._tiles.get((log, name))
         if before is not None and before != octets and name != "checkpoint":
-            raise IntegrityError(f"tile {name} would change", next_step="Kör 'sambud audit verify'.")
+            raise IntegrityError(
+                f"tile {name} would change",
+                swedish="En publicerad del av loggen skulle ändras.",
+                next_step="Kör 'sambud audit verify'.",
+            )
         self._tiles[log, name] = octets
 
     def names(self, log: str) -> list[str]:

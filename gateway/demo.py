@@ -155,7 +155,11 @@ class Walk:
         await publish(gateway)
         for report in await gateway.review.verify():
             if report.exit_code:
-                raise GatewayError("the demo's log does not verify", swedish="; ".join(report.faults + report.missing))
+                raise GatewayError(
+                    "the demo's log does not verify",
+                    swedish="; ".join(report.faults + report.missing),
+                    next_step="Kör om demon i en ny katalog. Händer det igen är det ett fel i programmet.",
+                )
             self._end(f"{report.log}: {report.leaves} blad, {report.checkpoints} kontrollpunkter, inga fel")
 
     async def _sign_in(self, login: str) -> Signed:

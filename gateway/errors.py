@@ -55,6 +55,7 @@ class InvalidRequestError(GatewayError):
 
     code = "invalid-request"
     status = 400
+    NEXT_STEP = "Ladda om och försök igen. Inget har ändrats."
 
 
 class UnknownFormError(GatewayError):
@@ -179,6 +180,7 @@ class StoreUnavailableError(GatewayError):
 
     code = "store-unavailable"
     status = 503
+    NEXT_STEP = "Försök igen om en stund. Inget har sparats."
 
 
 class StoreFullError(StoreUnavailableError):

@@ -186,7 +186,11 @@ class ShredKeyStore:
 
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise SetupError("the key store is not open", swedish="Nyckellagret är inte öppet.")
+            raise SetupError(
+                "the key store is not open",
+                swedish="Nyckellagret är inte öppet.",
+                next_step="Gatewayen håller på att stängas eller starta. Försök igen om en stund.",
+            )
         return self._connection
 
     async def _run(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:

@@ -128,7 +128,7 @@ class FolderTiles:
 
     def _path(self, log: str, name: str) -> Path:
         if not _TILE.match(name):
-            raise NotFoundError("no such tile")
+            raise NotFoundError("no such tile", swedish="Den delen av loggen finns inte.")
         return self._folder / _safe(log) / name
 
 
@@ -147,7 +147,9 @@ def _publish(temporary: Path, target: Path) -> None:
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise ConflictError("the blob exists", next_step="Ladda upp filen igen.") from None
+        raise ConflictError(
+            "the blob exists", swedish="Filen finns redan.", next_step="Ladda upp filen igen."
+        ) from None
     _sync_folder(target.parent)
     _sync_folder(target.parent.parent)
 

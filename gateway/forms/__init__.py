@@ -181,7 +181,11 @@ def _schema_of(field: Field) -> dict[str, Any]:
             }
             kind = {"type": "array", "items": pair, "minItems": 1, "maxItems": MAX_LIST, "uniqueItems": True}
         case other:
-            raise SetupError(f"unknown field type {other}", next_step="Rätta formulärfilen.")
+            raise SetupError(
+                f"unknown field type {other}",
+                swedish="Formulärfilen har ett fält av okänd typ.",
+                next_step="Rätta formulärfilen.",
+            )
     return {**notes, **kind}
 
 
@@ -248,7 +252,9 @@ def parse_form(text: str) -> Form:
             hashlib.sha256(rfc8785.dumps(data)).hexdigest(),
         )
     except (KeyError, ValueError, TypeError) as fault:
-        raise SetupError("a form file does not parse", next_step="Rätta formulärfilen.") from fault
+        raise SetupError(
+            "a form file does not parse", swedish="En formulärfil går inte att läsa.", next_step="Rätta formulärfilen."
+        ) from fault
 
 
 def _check(items: Sequence[object], fields: Mapping[str, Field], sections: Sequence[Section]) -> None:
