@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.envelope import (
+    MAX_BODY,
     MAX_PAYLOAD,
     PAD_STEP,
     MalformedError,
@@ -115,6 +116,9 @@ def hostile() -> Iterator[bytes]:
         lies = {0, 1, real - 1, real + 1, real + 2, 2 * real + 1, len(octets), *(2**n for n in range(9, 32))}
         for length in (lies | {2**n - 1 for n in range(9, 33)}) - {real}:
             yield octets[:place] + u32(max(length, 0)) + octets[place + 4 :]
+    for over in (1, 2):  # lengths that are true, and over the limit
+        big = bytes(MAX_BODY + over)
+        yield assemble(0x10, parts.header_octets, parts.atts_octets, big, parts.content_commitment, parts.signatures)
     for count in (0, *range(2, 256)):
         yield octets[:-65] + bytes([count]) + octets[-64:] * min(count, 3)
     for count in range(256):
