@@ -75,6 +75,7 @@ class AuditAction(StrEnum):
     NOTE_WRITTEN = "note_written"
     NOTES_READ = "notes_read"
     DEPUTY_ACTED = "deputy_acted"
+    FORWARDED = "forwarded"
     RECALL_REQUESTED = "recall_requested"
     RECALL_DECIDED = "recall_decided"
     REGISTER_READ = "register_read"

@@ -22,10 +22,10 @@ from gateway.consents import Consents
 from gateway.decide import AccessAction, Decider, OpeningAct
 from gateway.deliver import receipt_delivery
 from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
-from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant
+from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant, fact
 from gateway.model.directory import InboxKind
 from gateway.model.keys import EnvelopeWrap
-from gateway.model.path import Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
+from gateway.model.path import Attachment, Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
 from gateway.model.queue import Recall
 from gateway.ports import (
     AttachmentKey,
@@ -116,9 +116,50 @@ class Opening:
         )
         if file is None or blob is None:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller är inte för er.")
+        # The file was sealed once, where it was uploaded; a forwarded message names another sender.
+        upload = await self._store.get(Attachment, attachment)
         sealed = self._guarded(signed, standing, self._blobs.read(blob))
-        plain = self._attachments.open(file, message.administration, sealed)
+        plain = self._attachments.open(file, upload.administration if upload else message.administration, sealed)
         return file, self._alarmed(standing, envelope, plain)
+
+    async def relayed(self, standing: Standing, envelope_id: EnvelopeId) -> tuple[OpenedMessage, Delivery]:
+        """Open an unopened envelope to seal its words to another inbox; nobody is shown them (`gateway.forwarding`).
+
+        Logged before anything is decrypted, as every opening; the delivery is not marked as opened. The caller checks
+        that `standing` may forward, and moves the delivery in the transaction that accepts the new envelope.
+
+        Raises:
+            NotFoundError: not an unopened envelope of this inbox.
+            StepUpRequiredError, RefusedError, EnvelopeError: as `open`.
+        """
+        envelope = await self._store.get(Envelope, envelope_id)
+        message = await self._store.get(Message, envelope.message) if envelope else None
+        wrap = await self._store.get(EnvelopeWrap, envelope_id)
+        if envelope is None or message is None or wrap is None or envelope.inbox != standing.inbox.id:
+            raise NotFoundError("no such envelope", swedish="Meddelandet finns inte, eller är inte ert.")
+        delivery = await self._delivery(envelope)
+        if delivery is None or delivery.state is not DeliveryState.DELIVERED:
+            raise NotFoundError("not unopened", swedish="Meddelandet finns inte, eller är redan öppnat.")
+        try:
+            await self._opener.verify(envelope, message)
+            facts, changes = await self._decided(standing, envelope, message, delivery, self._clock.now())
+            entry = await self._auditor.entry(
+                AuditAction.FORWARDED,
+                administration=envelope.administration,
+                actor=standing.signed.user,
+                role=standing.role,
+                object=str(envelope.id),
+                case=envelope.case,
+                outcome="begun",
+                detail={"transcript": envelope.transcript.hex(), "inbox": envelope.inbox},
+            )
+            expects = (*facts, fact(delivery))
+            await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
+            opened = await self._opener.open(envelope, wrap, standing.signed.user.id)
+        except EnvelopeError as fault:
+            await self._alarm(standing, envelope, fault)
+            raise
+        return OpenedMessage(envelope, message, opened), delivery
 
     async def _alarmed(
         self, standing: Standing, envelope: Envelope, pieces: AsyncIterator[bytes]

@@ -43,6 +43,7 @@ class DeliveryState(StrEnum):
     ATTEMPTING = "attempting"
     DELIVERED = "delivered"
     OPENED = "opened"
+    RELAYED = "relayed"
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
@@ -57,6 +58,7 @@ class DeliveryEvent(StrEnum):
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
     READ = "read"
+    RELAYED = "relayed"
 
 
 class ConsentState(StrEnum):
@@ -135,6 +137,8 @@ DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (DeliveryState.ATTEMPTING, DeliveryEvent.REFUSED): DeliveryState.FAILED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
     (DeliveryState.DELIVERED, DeliveryEvent.READ): DeliveryState.OPENED,
+    # A registrator forwarded it unread; whoever gets it has a delivery of its own (RFC 3464 §2.3.3: "relayed").
+    (DeliveryState.DELIVERED, DeliveryEvent.RELAYED): DeliveryState.RELAYED,
 }
 
 CONSENT: Final[Mapping[tuple[ConsentState, ConsentEvent], ConsentState]] = {

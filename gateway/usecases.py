@@ -21,6 +21,7 @@ from gateway.directory import Directory
 from gateway.drafts import Drafts
 from gateway.factors import Factors
 from gateway.forms import FormCatalogue
+from gateway.forwarding import Forwarding
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
 from gateway.integrator import Integrator
@@ -112,6 +113,7 @@ class Gateway:
     queue: Queue
     notes: Notes
     recalls: Recalls
+    forwarding: Forwarding
     traffic: Traffic
     search: Search
     presence: Presence
@@ -205,6 +207,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ),
         queue=Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock),
         notes=Notes(store, rights, sessions, sheets, auditor),
+        forwarding=Forwarding(store, rights, cases, forms, opening, sending, sealing, acceptance, clock),
         recalls=Recalls(store, rights, drafts, auditor, clock),
         traffic=Traffic(store, rights, consents, auditor, clock),
         search=Search(store, rights, vault, auditor, clock),

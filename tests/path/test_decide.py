@@ -105,7 +105,12 @@ def test_d1_the_same_board_may_match_without_consent_and_name_only_to_the_matche
     assert ask(**base, stage=Stage.S2, matched=True, recipient_kind=InboxKind.UNIT).rule == "D1"
     assert not ask(**base, stage=Stage.S3, matched=True, recipient_kind=InboxKind.UNIT).permits
     assert ask(**base, stage=Stage.S3, matched=True, bed_offered=True, recipient_kind=InboxKind.UNIT).permits
-    assert not ask(**base, sender_kind=InboxKind.REGISTRATOR).permits
+    # A registrator forwards within the board, unread (gateway.forwarding): stage 1 only, never over the border.
+    assert ask(**base, sender_kind=InboxKind.REGISTRATOR).rule == "D1"
+    assert not ask(**base, sender_kind=InboxKind.REGISTRATOR, stage=Stage.S2, matched=True).permits
+    assert not ask(**base, sender_kind=InboxKind.REGISTRATOR, recipient_kind=InboxKind.REGISTRATOR).permits
+    assert not ask(sender_kind=InboxKind.REGISTRATOR, consent=ConsentStatus.NONE, same_administration=False).permits
+    assert not ask(**base, sender_kind=InboxKind.INTAKE).permits
     assert not ask(**base, recipient_kind=InboxKind.INTAKE).permits
     assert not ask(consent=ConsentStatus.NONE).permits  # another administration
 
