@@ -104,6 +104,15 @@ class Accounts:
         await self._act(AuditAction.USER_DISABLED, after, (Update(after),), by=by)
         return after
 
+    async def enable(self, user: UserId, *, by: User) -> User:
+        """Sign-in works again, with the factors and memberships that stand."""
+        before = await self._user(user)
+        after = await self._integrity.sign(
+            dataclasses.replace(before, state=UserState.ACTIVE, version=before.version + 1)
+        )
+        await self._act(AuditAction.USER_ENABLED, after, (Update(after),), by=by, end_sessions=False)
+        return after
+
     async def unlock(self, user: UserId, *, by: User) -> None:
         """Forget the row of failed tries, also after the hard stop. The user keeps both factors."""
         found = await self._user(user)

@@ -60,6 +60,7 @@ class AuditAction(StrEnum):
     KEY_RECORDED = "key_recorded"
     USER_CREATED = "user_created"
     USER_DISABLED = "user_disabled"
+    USER_ENABLED = "user_enabled"
     USER_UNLOCKED = "user_unlocked"
     FACTOR_REPLACED = "factor_replaced"
     MEMBER_PROPOSED = "member_proposed"
@@ -82,6 +83,8 @@ class AuditAction(StrEnum):
     TRANSPORT_READ = "transport_read"
     SEARCHED = "searched"
     LOG_READ = "log_read"
+    LOG_VERIFIED = "log_verified"
+    USERS_READ = "users_read"
     ALARM = "alarm"
     SWEPT = "swept"
 
@@ -99,6 +102,7 @@ class Event:
     actor: str  # pseudonym, hexadecimal
     detail: Mapping[str, Any]  # role, object, case, purpose, basis and extras; empty when erased
     erased: bool
+    policies: tuple[str, ...] = ()  # ids of the rules that decided
 
 
 class Auditor:
@@ -202,16 +206,18 @@ class Auditor:
                 await self._vault.open_side(side.administration, side.shred_key, _context(leaf), side.sealed)
             )
             told = {key: value for key, value in plaintext["told"].items() if key != "actor"}
+        said = json.loads(leaf)
         return Event(
             side.log,
             side.number,
             side.at,
             side.administration,
             side.action,
-            json.loads(leaf)["outcome"],
+            said["outcome"],
             side.actor.hex(),
             told,
             erased,
+            tuple(said["policies"]),
         )
 
     async def holds(self, side: AuditSide, leaf: bytes) -> bool:

@@ -19,7 +19,7 @@ from gateway.errors import ConflictError, InvalidRequestError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.members import Members
-from gateway.model.base import GATEWAY, AdministrationId, DecidingRow
+from gateway.model.base import GATEWAY, AdministrationId, DecidingRow, Fact
 from gateway.model.directory import DIRECTORY, Generation, Inbox
 from gateway.model.identity import MembershipRole, User
 from gateway.model.keys import KeyHead, KeyRecordKind
@@ -90,12 +90,25 @@ class Register:
         wanted = self._parsed(text)
         return differences(await self._current(), await self._users(), wanted)
 
-    async def apply(self, text: str, *, passwords: Callable[[str], str], by: str) -> Applied:
+    async def apply(
+        self,
+        text: str,
+        *,
+        passwords: Callable[[str], str],
+        by: str,
+        actor: User | None = None,
+        expects: tuple[Fact, ...] = (),
+    ) -> Applied:
         """Apply a directory file.
 
         Args:
             passwords: gives the first password of a new login.
             by: who applies it, by function, for the log.
+            actor: who applies it, when somebody signed in does.
+            expects: what must still stand when the places are written.
+
+        Raises:
+            DecisionStaleError: an expected fact moved; no place was written.
         """
         wanted = self._parsed(text)
         users = await self._users()
@@ -103,17 +116,17 @@ class Register:
         for row in wanted.administrations:
             if not await self._store.administration_keys(row.administration):
                 await self._keys_of(row.administration)
-        await self._places(wanted, by=by)
+        await self._places(wanted, by=by, actor=actor, expects=expects)
         credentials = [
-            await self.create_user(user, passwords(user.login), by=by)
+            await self.create_user(user, passwords(user.login), by=by, actor=actor)
             for user in wanted.users
             if user.id not in {known.id for known in users.values()}
         ]
-        await self._changed_users(wanted.users, users)
+        await self._changed_users(wanted.users, users, actor=actor)
         waiting = await self._propose(wanted)
         return Applied(found, credentials, waiting)
 
-    async def create_user(self, user: User, password: str, *, by: str) -> Credential:
+    async def create_user(self, user: User, password: str, *, by: str, actor: User | None = None) -> Credential:
         """A user with both factors and K2, in one transaction with its log entries.
 
         Raises:
@@ -127,7 +140,7 @@ class Register:
             await self._auditor.entry(
                 action,
                 administration=user.administration,
-                actor=None,
+                actor=actor,
                 role=by,
                 object=target,
                 case=None,
@@ -168,7 +181,7 @@ class Register:
         )
         await self._store.commit(Work(changes=signing.changes, entries=(entry,)))
 
-    async def _places(self, wanted: DirectoryFile, *, by: str) -> None:
+    async def _places(self, wanted: DirectoryFile, *, by: str, actor: User | None, expects: tuple[Fact, ...]) -> None:
         """Write the rows that are new or changed, with the next generation, in one transaction."""
         changes: list[Change] = []
         for row in wanted.places:
@@ -189,16 +202,16 @@ class Register:
         entry = await self._auditor.entry(
             AuditAction.DIRECTORY_APPLIED,
             administration=GATEWAY,
-            actor=None,
+            actor=actor,
             role=by,
             object=wanted.digest,
             case=None,
             outcome="applied",
             detail={"changes": len(changes) - 1},
         )
-        await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
+        await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
 
-    async def _changed_users(self, wanted: Sequence[User], stand: Mapping[str, User]) -> None:
+    async def _changed_users(self, wanted: Sequence[User], stand: Mapping[str, User], *, actor: User | None) -> None:
         for user in wanted:
             before = stand.get(user.login)
             if before is not None and (before.title, before.roles) != (user.title, user.roles):
@@ -206,7 +219,7 @@ class Register:
                 entry = await self._auditor.entry(
                     AuditAction.DIRECTORY_APPLIED,
                     administration=before.administration,
-                    actor=None,
+                    actor=actor,
                     role="directory",
                     object=str(before.id),
                     case=None,

@@ -6,12 +6,13 @@ side rows, and names the first index where they differ; `prove` gives a text tha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from gateway.audit import AuditAction, Auditor, Event
 from gateway.decide import AccessAction
-from gateway.errors import IntegrityError, NotFoundError
+from gateway.errors import FieldError, IntegrityError, InvalidFormError, NotFoundError
 from gateway.model.base import GATEWAY
 from gateway.model.log import AuditLeaf, AuditSide, Checkpoint
 from gateway.notes import parse_checkpoint, proof_text
@@ -23,6 +24,7 @@ from gateway.tree import CompactRange, inclusion_proof, leaf_hash
 
 BLOCK = WIDTH
 MAX_FAULTS = 100
+ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}")
 
 
 @dataclass(slots=True)
@@ -212,8 +214,17 @@ class Review:
         object: str = "",
         before: int | None = None,
         limit: int = 50,
+        purpose: str = "",
     ) -> list[Event]:
-        """Events of one log for a reviewer, newest first, by act, administration and object; logged first."""
+        """Events of one log for a reviewer, newest first, by act, administration and object; logged first.
+
+        `purpose` is logged too: "export" when the rows leave the gateway.
+
+        Raises:
+            InvalidFormError: `object` is no id. What was typed is not logged then.
+        """
+        if object and not ID.fullmatch(object):
+            raise _no_id()
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
         entry = await self._auditor.entry(
             AuditAction.LOG_READ,
@@ -223,6 +234,7 @@ class Review:
             object=name,
             case=None,
             outcome="permit",
+            purpose=purpose,
             detail={"action": action, "administration": administration, "object": object, "limit": limit},
         )
         await self._store.commit(Work(entries=(entry,)))
@@ -241,8 +253,24 @@ class Review:
             found.append(await self._auditor.opened(side, leaf.leaf))
         return found
 
+    async def logs(self, signed: Signed) -> dict[int, str]:
+        """The names of the logs by their year, the newest first."""
+        await self._rights.without_inbox(signed, AccessAction.READ_LOG)
+        names = {int(name.rpartition("/")[2]): name for name in await self._store.logs()}
+        return dict(sorted(names.items(), reverse=True))
+
     async def checkpoint(self, signed: Signed) -> list[str]:
         """The newest checkpoint of every log, as signed notes."""
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
         newest = [await self._store.last_checkpoint(name) for name in await self._store.logs()]
         return [row.note for row in newest if row is not None]
+
+
+def _no_id() -> InvalidFormError:
+    text = "Ett id har bara bokstäverna a till z, siffror och . _ : / -, högst 200 tecken."
+    return InvalidFormError(
+        "that is no id of an object",
+        [FieldError("/objekt", "id", text)],
+        swedish=text,
+        next_step="Kopiera id:t ur en rad i loggen.",
+    )

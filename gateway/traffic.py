@@ -7,15 +7,17 @@ the own administration; the operator sees the state of deliveries by opaque ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.audit import AuditAction, Auditor
 from gateway.consents import Consents
 from gateway.decide import AccessAction
-from gateway.model.base import GATEWAY, AdministrationId, EnvelopeId, InboxId
-from gateway.model.path import Case, Delivery, Message
+from gateway.errors import FieldError, InvalidFormError, NotFoundError
+from gateway.model.base import GATEWAY, AdministrationId, EnvelopeId, InboxId, Instant, MessageId
+from gateway.model.path import Case, Delivery, Message, ReceiptKind
 from gateway.model.queue import Recall, RegisterLine
 from gateway.ports import Clock, Cursor, Store, Work
 from gateway.rights import Rights
@@ -24,6 +26,8 @@ from gateway.states import ConsentState, DeliveryState
 
 PAGE: Final = 50
 MOST_UNOPENED: Final = 500
+MOST_RECIPIENTS: Final = 200
+NUMBER: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,25 @@ class Registered:
     line: RegisterLine
     consent_ended: bool
     recall: Recall | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transported:
+    """A delivery and the inbox that it comes from; "" when the message is gone."""
+
+    delivery: Delivery
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A message from the outside: when it was taken in, its deliveries, and the signed receipts for them."""
+
+    message: MessageId
+    sender: InboxId
+    created_at: Instant
+    deliveries: Sequence[Delivery]
+    receipts: Mapping[EnvelopeId, Mapping[ReceiptKind, Instant]]
 
 
 class Traffic:
@@ -69,10 +92,46 @@ class Traffic:
 
         Raises:
             ForbiddenError: neither operator nor reviewer; the try is logged.
+            InvalidFormError: `message` is no message's number. What was typed is not logged then.
         """
         await self._rights.without_inbox(signed, AccessAction.READ_TRANSPORT)
+        if message and not NUMBER.fullmatch(message):
+            raise _no_number()
         await self._log(AuditAction.TRANSPORT_READ, signed, GATEWAY, message or state or "all")
         return await self._store.transport_page(state=state, message=message, after=after, limit=limit)
+
+    async def lines(
+        self, signed: Signed, *, state: str = "", message: str = "", after: Cursor | None = None, limit: int = PAGE
+    ) -> Sequence[Transported]:
+        """As `transport`, with the inbox that each comes from."""
+        deliveries = await self.transport(signed, state=state, message=message, after=after, limit=limit)
+        keys = [(found,) for found in dict.fromkeys(delivery.message for delivery in deliveries)]
+        senders = {row.id: row.sender for row in await self._store.get_many(Message, keys)}
+        return [Transported(delivery, senders.get(delivery.message, "")) for delivery in deliveries]
+
+    async def troubled(self, signed: Signed) -> Mapping[DeliveryState, int]:
+        """How many deliveries did not come to their recipient, counted no further than PAGE each."""
+        await self._rights.without_inbox(signed, AccessAction.READ_TRANSPORT)
+        return {
+            state: len(await self._store.transport_page(state=state, message="", after=None, limit=PAGE))
+            for state in (DeliveryState.FAILED, DeliveryState.EXPIRED)
+        }
+
+    async def journey(self, signed: Signed, message: MessageId) -> Journey:
+        """The deliveries of one message, and their times; nothing of what it says.
+
+        Raises:
+            NotFoundError: no such message.
+            ForbiddenError: neither operator nor reviewer; the try is logged.
+        """
+        deliveries = await self.transport(signed, message=message, limit=MOST_RECIPIENTS)
+        found = await self._store.get(Message, message)
+        if found is None:
+            raise NotFoundError("no such message", swedish="Det finns inget meddelande med det numret.")
+        receipts: dict[EnvelopeId, dict[ReceiptKind, Instant]] = {}
+        for receipt in await self._store.receipts_of(message):
+            receipts.setdefault(receipt.envelope, {})[receipt.kind] = receipt.at
+        return Journey(message, found.sender, found.created_at, deliveries, receipts)
 
     async def _reading(self, signed: Signed, registrator: InboxId) -> AdministrationId:
         standing = await self._rights.act(signed, registrator, AccessAction.READ_REGISTER)
@@ -119,3 +178,13 @@ class Traffic:
             str(delivery.state),
             delivery.delivered_at,
         )
+
+
+def _no_number() -> InvalidFormError:
+    text = "Skriv hela numret, till exempel 0b9c2f1e-7d34-4c1a-9f5e-2a6b8c0d1e2f."
+    return InvalidFormError(
+        "that is no number of a message",
+        [FieldError("/meddelande", "number", text)],
+        swedish=text,
+        next_step="Kopiera numret ur listan eller ur kvittot.",
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.accounts import Accounts
+from gateway.administration import Administering
 from gateway.answers import Answers
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
@@ -18,12 +19,15 @@ from gateway.decide import Decider, Policy
 from gateway.deliver import Outbox
 from gateway.deputies import Deputies
 from gateway.directory import Directory
+from gateway.directory_changes import DirectoryChanges
 from gateway.drafts import Drafts
 from gateway.factors import Factors
 from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
+from gateway.handover import Handover
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
+from gateway.inspection import Inspection
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
 from gateway.members import Members
@@ -119,6 +123,10 @@ class Gateway:
     presence: Presence
     register: Register
     review: Review
+    inspection: Inspection
+    handover: Handover
+    administering: Administering
+    directory_changes: DirectoryChanges
     options: Options
 
 
@@ -171,6 +179,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     sheets = Sheets(store, ports.worksheets, clock)
     accounts = Accounts(store, integrity, factors, sessions, lane, auditor, clock)
     integrator = Integrator(store, ports.tiles, vault, auditor, clock)
+    register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
+    review = Review(store, ports.tiles, vault, auditor, rights)
+    handover = Handover(clock)
     return Gateway(
         ports=ports,
         forms=forms,
@@ -212,7 +223,13 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         traffic=Traffic(store, rights, consents, auditor, clock),
         search=Search(store, rights, vault, auditor, clock),
         presence=Presence(clock),
-        register=Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock),
-        review=Review(store, ports.tiles, vault, auditor, rights),
+        register=register,
+        review=review,
+        inspection=Inspection(store, vault, review, integrator, rights, auditor, clock),
+        handover=handover,
+        administering=Administering(
+            store, integrity, directory, accounts, sessions, members, rights, auditor, handover, clock
+        ),
+        directory_changes=DirectoryChanges(store, directory, register, forms, rights, handover, clock),
         options=chosen,
     )
