@@ -10,6 +10,7 @@ Rule: nobody gives oneself another function; another administrator does.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from gateway.directory_file import Difference, DirectoryFile, parse_directory
 from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidFormError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.handover import Handover, Secret
-from gateway.model.base import MINUTE, Fact, Instant, SessionId
+from gateway.model.base import MINUTE, DecidingRow, Fact, Instant, SessionId
 from gateway.model.identity import Membership, MembershipState, User
 from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.ports import Clock, Store
@@ -51,6 +52,8 @@ class Examined:
 
     differences: Sequence[Difference]
     members: Sequence[NewMember]
+    labels: Mapping[tuple[str, str], str]  # what the row of a kind and id is called
+    fields: Mapping[tuple[str, str], Sequence[tuple[str, object]]]  # what the file says of each of its rows
     file: str  # digest of the file
     shown: str
     fact: Fact | None  # the directory that it was compared with
@@ -170,7 +173,13 @@ class DirectoryChanges:
         members = await self._members(wanted)
         told = [wanted.digest, str(current.generation.version), *map(str, differences), *map(str, members)]
         shown = hashlib.sha256("\n".join(told).encode()).hexdigest()
-        return Examined(differences, members, wanted.digest, shown, current.fact)
+        labels, fields = await self._labels(current, wanted), _fields(wanted)
+        return Examined(differences, members, labels, fields, wanted.digest, shown, current.fact)
+
+    async def _labels(self, current: Snapshot, wanted: DirectoryFile) -> dict[tuple[str, str], str]:
+        stand = [row for rows in _tables(current) for row in rows.values()]
+        users = await self._store.users()
+        return {(row.TABLE, str(row.key[0])): _label(row) for row in (*stand, *users, *wanted.places, *wanted.users)}
 
     async def _members(self, wanted: DirectoryFile) -> list[NewMember]:
         ids = {user.login: user.id for user in wanted.users}
@@ -209,6 +218,25 @@ class DirectoryChanges:
 def new_password(_login: str = "") -> str:
     """A first password, 120 bit: easy to read out, and to be changed."""
     return "-".join(secrets.token_hex(3) for _ in range(5))
+
+
+def _tables(current: Snapshot) -> tuple[Mapping[str, DecidingRow], ...]:
+    return current.organisations, current.administrations, current.units, current.inboxes, current.boards
+
+
+def _label(row: DecidingRow) -> str:
+    return f"{row.title} ({row.login})" if isinstance(row, User) else str(getattr(row, "name", row.key[0]))
+
+
+def _fields(wanted: DirectoryFile) -> dict[tuple[str, str], list[tuple[str, object]]]:
+    """What each row of the file says, but for its key and what the gateway adds."""
+    kept_back = ("id", "version", "mac", "state", "administration")
+    return {
+        (row.TABLE, str(row.key[0])): [
+            (field.name, getattr(row, field.name)) for field in dataclasses.fields(row) if field.name not in kept_back
+        ]
+        for row in (*wanted.places, *wanted.users)
+    }
 
 
 def _nothing_of_ones_own(signed: Signed, examined: Examined) -> None:

@@ -7,6 +7,7 @@ over, their time is up, or the process ends; they are never written anywhere.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ class Secret:
     def uri(self) -> str:
         """The otpauth:// text for a code app; "" without a seed."""
         return totp_uri(self.seed, self.login) if self.seed else ""
+
+    @property
+    def spelled(self) -> str:
+        """The seed as it is typed into a code app: base32 in groups of four."""
+        text = base64.b32encode(self.seed).decode().rstrip("=")
+        return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 @dataclass(frozen=True, slots=True)

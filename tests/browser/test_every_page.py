@@ -9,9 +9,9 @@ from playwright.sync_api import Page
 
 from adapters.http.web import PAGES
 from tests.browser.conftest import Site, Watched, assert_accessible, assert_no_sideways_scroll
-from tests.browser.examples import EXAMPLES, address
+from tests.browser.examples import ELSEWHERE, EXAMPLES, address
 
-GET = sorted({route.path for route in PAGES if route.method == "GET"})
+GET = sorted({route.path for route in PAGES if route.method == "GET"} - ELSEWHERE)
 
 
 def test_every_page_has_an_example() -> None:

@@ -8,8 +8,22 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.http.routes import Route
-from adapters.http.web import about, search_page, signin
+from adapters.http.web import about, directory_pages, log_pages, search_page, signin, transport, users
 from adapters.http.web.nav import NavItem
 
-PAGES: Final[tuple[Route, ...]] = (*signin.ROUTES, *about.ROUTES, *search_page.ROUTES)
-NAV: Final[tuple[NavItem, ...]] = (*search_page.NAV,)
+PAGES: Final[tuple[Route, ...]] = (
+    *signin.ROUTES,
+    *about.ROUTES,
+    *search_page.ROUTES,
+    *log_pages.ROUTES,
+    *transport.ROUTES,
+    *directory_pages.ROUTES,
+    *users.ROUTES,
+)
+NAV: Final[tuple[NavItem, ...]] = (
+    *search_page.NAV,
+    *log_pages.NAV,
+    *transport.NAV,
+    *directory_pages.NAV,
+    *users.NAV,
+)

@@ -24,6 +24,12 @@ TOPICS: Final = {
     "kod": N_("Varför en kod till?"),
     "installningar": N_("Språk, färger och text"),
     "sok": N_("Söka efter ett ärende"),
+    "logg": N_("Att granska åtkomstloggen"),
+    "bevis": N_("Kontroll och bevis"),
+    "leveranser": N_("Följa leveranser"),
+    "adressbok": N_("Adressboken"),
+    "anvandare": N_("Användare och konton"),
+    "medlemmar": N_("Medlemmar i inkorgar"),
 }
 
 
