@@ -18,9 +18,8 @@ from gateway.accounts import Accounts
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.directory import Directory
-from gateway.directory_changes import new_password
 from gateway.errors import ConflictError, ForbiddenError, NotFoundError
-from gateway.factors import FREE_FAILURES, REPLACED_WAITS
+from gateway.factors import FREE_FAILURES, REPLACED_WAITS, new_password
 from gateway.handover import Handover, Secret
 from gateway.identity import METHODS
 from gateway.integrity import Integrity
@@ -239,7 +238,7 @@ class Administering:
         for inbox in directory.inboxes.values():
             rows = await self._members.members(inbox.id)
             present = [users[row.user] for row in rows if row.state is MembershipState.ACTIVE]
-            able = [user for user in present if user.state is UserState.ACTIVE]
+            able = sorted((user for user in present if user.state is UserState.ACTIVE), key=lambda user: user.title)
             found += [
                 Proposed(inbox, users[row.user], row, able) for row in rows if row.state is MembershipState.PENDING
             ]

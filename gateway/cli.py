@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -21,7 +20,7 @@ import click
 
 from gateway.demo import DemoDesk, Walk, demo_directory, demo_password
 from gateway.errors import GatewayError, InvalidFormError, SetupError
-from gateway.factors import totp_uri
+from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
 from gateway.register import Credential
@@ -177,7 +176,7 @@ def apply_directory(context: click.Context, file: Path, dry_run: bool, credentia
 
 
 def _new_password(_login: str) -> str:
-    return "-".join(secrets.token_hex(3) for _ in range(5))
+    return new_password()
 
 
 def _hand_out(made: Any, target: Path | None) -> None:

@@ -21,6 +21,7 @@ from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
 from gateway.directory_file import Difference, DirectoryFile, parse_directory
 from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidFormError, NotFoundError
+from gateway.factors import new_password
 from gateway.forms import FormCatalogue
 from gateway.handover import Handover, Secret
 from gateway.model.base import MINUTE, DecidingRow, Fact, Instant, SessionId
@@ -146,7 +147,7 @@ class DirectoryChanges:
                 return key
             text = self._text(signed, key)
             examined = await self._examined(text)
-            if not secrets.compare_digest(examined.shown, shown):
+            if examined.shown != shown:
                 raise ConflictError(
                     "the directory is not the one that was shown",
                     swedish="Adressboken har ändrats sedan du såg skillnaden, så inget har införts.",
@@ -156,7 +157,7 @@ class DirectoryChanges:
             titles = {user.login: user.title for user in self._parsed(text).users}
             applied = await self._register.apply(
                 text,
-                passwords=new_password,
+                passwords=lambda _login: new_password(),
                 by=signed.role,
                 actor=signed.user,
                 expects=(examined.fact,) if examined.fact else (),
@@ -213,11 +214,6 @@ class DirectoryChanges:
     def _sweep(self) -> None:
         now = self._clock.now()
         self._waiting = {key: row for key, row in self._waiting.items() if row.until > now}
-
-
-def new_password(_login: str = "") -> str:
-    """A first password, 120 bit: easy to read out, and to be changed."""
-    return "-".join(secrets.token_hex(3) for _ in range(5))
 
 
 def _tables(current: Snapshot) -> tuple[Mapping[str, DecidingRow], ...]:

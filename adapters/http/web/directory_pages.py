@@ -14,7 +14,7 @@ from aiohttp import BodyPartReader, web
 from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
 from adapters.http.web import security
 from adapters.http.web.nav import Link, NavItem
-from adapters.http.web.words import N_
+from adapters.http.web.words import INBOX, N_, ROLE
 from gateway.directory_changes import MAX_FILE, Examined
 from gateway.errors import ConflictError, DecisionStaleError, FieldError, InvalidFormError
 from gateway.model.identity import MembershipState, Role
@@ -164,17 +164,25 @@ def _lines(call: Call, examined: Examined) -> list[dict[str, Any]]:
                 "kind": call.tr(KINDS.get(difference.kind, difference.kind)),
                 "label": examined.labels.get(name, difference.id),
                 "fields": [
-                    (call.tr(FIELDS.get(field, field)), _told(before), _told(after)) for field, before, after in fields
+                    (call.tr(FIELDS.get(field, field)), _told(call, field, before), _told(call, field, after))
+                    for field, before, after in fields
                 ],
             }
         )
     return found
 
 
-def _told(value: object) -> str:
-    if value is None or value in ("", ()):
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _told(call: Call, field: str, value: object) -> str:
+    """A value as people say it; ids stay ids."""
+    words: dict[str, str] = {}
+    if field == "roles":
+        words = {str(role): call.tr(word) for role, word in ROLE.items()}
+    elif field == "kind":
+        words = {str(kind): call.tr(word) for kind, word in INBOX.items()}
+    elif field == "accepts":
+        words = {form.id: call.tr(form.title) for form in call.gateway.forms.all()}
+    parts = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
+    return ", ".join(words.get(str(part), str(part)) for part in parts)
 
 
 def _tree(directory: Any) -> list[tuple[Any, Any, list[tuple[Any, list[Any]]]]]:

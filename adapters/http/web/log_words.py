@@ -63,6 +63,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.LOG_READ: N_("Läste loggen"),
     AuditAction.LOG_VERIFIED: N_("Kontrollerade loggen"),
     AuditAction.USERS_READ: N_("Läste användare"),
+    AuditAction.SEARCHED: N_("Sökte efter ett ärende"),
     AuditAction.ALARM: N_("Larm"),
     AuditAction.SWEPT: N_("Städade bort det som inget behöver"),
 }
@@ -158,7 +159,8 @@ def outcome_word(outcome: str) -> str:
 def function_words(role: str, text: Callable[[str], str]) -> str:
     """A logged function, such as `unit_manager+coordinator/member`, in words."""
     known = {str(key): word for key, word in (*ROLE.items(), *MEMBER.items())}
-    known |= {"gateway": N_("Sambud självt"), "init": N_("Vid starten"), "directory": N_("Adressboken")}
+    known |= {"gateway": N_("Sambud självt"), "worker": N_("Sambud självt"), "operator": N_("Driften")}
+    known |= {"init": N_("Vid starten"), "directory": N_("Adressboken")}
     acting, _, within = role.partition("/")
     words = [text(known[one]) if one in known else one for one in acting.split("+") if one]
     told = ", ".join(words)
