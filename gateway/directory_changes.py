@@ -114,6 +114,7 @@ class DirectoryChanges:
                 "the directory file is too large",
                 [FieldError("/text", "size", "Filen är för stor. En adressbok får ha högst 512 kB.")],
                 swedish="Filen är för stor.",
+                next_step="Dela upp filen, eller läs in den med 'sambud directory apply'.",
             )
         self._parsed(text)
         self._sweep()

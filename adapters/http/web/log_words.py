@@ -58,6 +58,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.DEPUTY_ACTED: N_("Ersättare trädde in"),
     AuditAction.RECALL_REQUESTED: N_("Begärde återtagande"),
     AuditAction.RECALL_DECIDED: N_("Besvarade begärt återtagande"),
+    AuditAction.FORWARDED: N_("Registrator skickade vidare oläst"),
     AuditAction.REGISTER_READ: N_("Läste registratorns lista"),
     AuditAction.TRANSPORT_READ: N_("Läste leveranser"),
     AuditAction.LOG_READ: N_("Läste loggen"),

@@ -90,7 +90,8 @@ def _end_of(call: Call, day: str) -> Cursor | None:
         end = datetime.combine(found + timedelta(days=1), time(), STOCKHOLM)
     except (ValueError, OverflowError):
         text = call.tr("Skriv dagen som ÅÅÅÅ-MM-DD, till exempel 2026-03-02.")
-        raise InvalidFormError("not a day", [FieldError("/dag", "day", text)]) from None
+        fault = FieldError("/dag", "day", text)
+        raise InvalidFormError("not a day", [fault], swedish=text, next_step="Rätta dagen.") from None
     return Cursor(Instant(int(end.timestamp()) * 1_000_000 - 1), "")
 
 
