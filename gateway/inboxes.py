@@ -10,7 +10,7 @@ from gateway.directory import Directory
 from gateway.members import Members
 from gateway.model.base import InboxId, UserId
 from gateway.model.directory import Inbox
-from gateway.model.identity import Membership
+from gateway.model.identity import Membership, User
 from gateway.model.path import InboxItem, Reading
 from gateway.ports import Cursor, Store
 from gateway.rights import Rights
@@ -26,6 +26,15 @@ class Line:
 
     item: InboxItem
     read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A membership and whose it is: by function. `admitted_by` is empty for a bootstrap member."""
+
+    membership: Membership
+    title: str
+    admitted_by: str
 
 
 class Inboxes:
@@ -56,6 +65,13 @@ class Inboxes:
         """Everybody who is, was or is proposed to be a member; every member may see it."""
         await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
         return await self._members.members(inbox)
+
+    async def people(self, signed: Signed, inbox: InboxId) -> builtins.list[Person]:
+        """`members`, with the functions behind the ids."""
+        rows = await self.members(signed, inbox)
+        ids = {str(row.user) for row in rows} | {row.admitted_by for row in rows if row.admitted_by}
+        titles = {str(user.id): user.title for user in await self._store.get_many(User, [(one,) for one in ids])}
+        return [Person(row, titles.get(str(row.user), ""), titles.get(row.admitted_by, "")) for row in rows]
 
     async def admit(self, signed: Signed, inbox: InboxId, user: UserId) -> Membership:
         """Let a proposed member in; only a present member can."""

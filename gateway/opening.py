@@ -269,7 +269,10 @@ class Opening:
         except RefusedError:
             await self._refused(standing, envelope, decision.rules)
             raise
-        window = await self._sessions.use_window(standing.signed, standing.inbox, at=now)
+        before = await self._store.get(Reading, envelope.id, standing.signed.user.id)
+        window = await self._sessions.use_window(
+            standing.signed, standing.inbox, at=now, last_read=before.last_at if before else None
+        )
         return (*standing.facts, *decision.facts, asked_back), list(window)
 
     async def _refused(self, standing: Standing, envelope: Envelope, rules: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ it lives in this process for half a minute at most. Several web processes would 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,8 @@ class Presence:
         self._clock = clock
         self._here: dict[str, dict[tuple[UserId, MessageId], Present]] = {}
         self._listeners: dict[str, set[asyncio.Event]] = {}
+        self._changes: dict[str, int] = {}
+        self._closed = False
 
     def seen(self, scope: str, user: UserId, title: str, message: MessageId, *, answering: bool) -> None:
         """Note that a member is at an item; call again at least every 20 seconds while it is so."""
@@ -62,15 +64,20 @@ class Presence:
 
     def changed(self, scope: str) -> None:
         """Tell the listeners that something else about the scope changed (a claim, an answer)."""
+        self._changes[scope] = self._changes.get(scope, 0) + 1
         self._tell(scope)
 
-    async def watch(self, scope: str, *, every_s: float) -> AsyncIterator[list[Present]]:
+    def changes(self, scope: str) -> int:
+        """How often something else about the scope has changed, since this process began."""
+        return self._changes.get(scope, 0)
+
+    async def watch(self, scope: str, *, every_s: float) -> AsyncGenerator[list[Present], None]:
         """Who is here: at once, at each change, and every `every_s` seconds (people also leave in silence)."""
         event = asyncio.Event()
         listeners = self._listeners.setdefault(scope, set())
         listeners.add(event)
         try:
-            while True:
+            while not self._closed:
                 yield self.now(scope)
                 event.clear()
                 try:
@@ -82,6 +89,12 @@ class Presence:
             listeners.discard(event)
             if not listeners:
                 self._listeners.pop(scope, None)
+
+    def close(self) -> None:
+        """End every watch: the process is about to stop."""
+        self._closed = True
+        for scope in self._listeners:
+            self._tell(scope)
 
     def _tell(self, scope: str) -> None:
         for event in self._listeners.get(scope, ()):

@@ -12,21 +12,18 @@ logged before it is shown. A seat's notes and priorities are never opened for th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
-from gateway.directory import Snapshot
 from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.model.base import CaseId, EnvelopeId, InboxId, UserId
-from gateway.model.directory import Inbox, InboxKind
+from gateway.model.directory import InboxKind
 from gateway.model.identity import Membership, MembershipState, User
 from gateway.model.log import LogEntry
-from gateway.model.path import Case, Message, Reading, SeatAnswer
+from gateway.model.path import Case, Message, Reading
 from gateway.model.queue import Claim, Sheet, Task, Worksheet
 from gateway.opening import OpenedMessage, Opening
 from gateway.ports import Assessment, Clock, Cursor, Delete, Insert, Priority, Store, Update, Vault, Work
@@ -37,58 +34,15 @@ from gateway.sending import REFERRAL
 from gateway.sessions import Sessions, Signed
 from gateway.sheets import Sheets, text_of
 from gateway.states import TASK, AnswerState, TaskEvent, TaskState, step
+from gateway.worklist import View as View
+from gateway.worklist import Waits as Waits
+from gateway.worklist import WorkLine as WorkLine
+from gateway.worklist import WorkList as WorkList
+from gateway.worklist import has, in_view, order, waits_of
+from gateway.worklist import scope_of as scope_of
 
 MOST_OPEN: Final = 500
 MOST_COUNTED: Final = 1000
-
-
-class View(StrEnum):
-    """The built-in views of a shared inbox."""
-
-    ALL = "alla"
-    MINE = "mina"
-    UNCLAIMED = "ej-tilldelade"
-    URGENT = "akuta"
-    WAITING = "vantar-pa-svar"
-    OVERDUE = "forfallna"
-    DONE = "avslutade"
-
-
-class Waits(StrEnum):
-    """Whose answer is missing, when an answer was proposed."""
-
-    NOBODY = ""
-    US = "us"
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkLine:
-    """One line of the work list. `assessment` is None until a member here has opened it, and without a window."""
-
-    task: Task
-    case: Case
-    sender: InboxId
-    read: bool
-    claim: Claim | None
-    holder: str  # the function that holds the claim
-    assessment: Assessment | None
-    waits: Waits
-    overdue: bool
-
-    @property
-    def urgent(self) -> bool:
-        return self.assessment is not None and (self.assessment.urgent or self.assessment.rank[0] == 1)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkList:
-    """A view of an inbox: its lines, the counts of every view, and whether priorities could be shown."""
-
-    lines: Sequence[WorkLine]
-    counts: Mapping[View, int]
-    priorities: bool
-    next: Cursor | None = None
 
 
 class Queue:
@@ -119,25 +73,37 @@ class Queue:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     async def worklist(
-        self, signed: Signed, inbox: InboxId, view: View = View.ALL, *, after: Cursor | None = None, limit: int = 50
+        self,
+        signed: Signed,
+        inbox: InboxId,
+        view: View = View.ALL,
+        *,
+        after: Cursor | None = None,
+        limit: int = 50,
+        find: str = "",
     ) -> WorkList:
         """A view of an inbox, sorted by priority and then by age; DONE is newest first and paged.
 
         At most 500 open tasks are looked at; an inbox with more has another problem than sorting.
+
+        Args:
+            find: only lines whose case reference, sending function or organisation has this text; never content.
+                Among what is done, the newest 1,000 are looked at.
         """
         standing = await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
         priorities = await self._sessions.window(signed, standing.inbox) is not None
         tasks = await self._store.open_tasks(inbox, limit=MOST_OPEN)
         lines = [await self._line(standing, task, priorities=priorities) for task in tasks]
-        counts: dict[View, int] = {each: sum(_in(each, line, signed) for line in lines) for each in View}
+        counts: dict[View, int] = {each: sum(in_view(each, line, signed) for line in lines) for each in View}
         counts[View.DONE] = await self._store.done_count(inbox, most=MOST_COUNTED)
         following = None
         if view is View.DONE:
-            done = await self._store.done_tasks(inbox, after=after, limit=limit)
-            shown = [await self._line(standing, task, priorities=False) for task in done]
-            following = Cursor(done[-1].changed_at, done[-1].envelope) if len(done) == limit else None
+            shown, following = await self._done(standing, after, limit, find)
         else:
-            shown = sorted((line for line in lines if _in(view, line, signed)), key=_order)
+            shown = sorted(
+                (line for line in lines if in_view(view, line, signed) and has(find, line, standing.directory)),
+                key=order,
+            )
         if priorities and any(line.assessment for line in shown):
             await self._log(AuditAction.QUEUE_LISTED, standing, inbox, None, detail={"lines": len(shown)})
         return WorkList(shown, counts, priorities, following)
@@ -219,6 +185,8 @@ class Queue:
         task, standing = await self._work(signed, envelope)
         scope = scope_of(standing.directory, standing.inbox)
         before = await self._store.get(Claim, scope, task.message)
+        if before is not None and before.user == to:
+            return before  # pressed twice
         if before is None or before.user != signed.user.id:
             raise ConflictError(
                 "the claim is not yours",
@@ -247,6 +215,8 @@ class Queue:
             ConflictError: a referral still waits for its answer.
         """
         task, standing = await self._work(signed, envelope)
+        if task.state is TaskState.DONE:
+            return task  # pressed twice, or a colleague was first
         if task.form_type == REFERRAL and standing.inbox.kind is InboxKind.SEAT:
             raise ConflictError(
                 "a referral is closed by its answer",
@@ -261,6 +231,8 @@ class Queue:
     async def reopen(self, signed: Signed, envelope: EnvelopeId) -> Task:
         """Take an item that was marked as done up again."""
         task, standing = await self._work(signed, envelope)
+        if task.state is TaskState.OPEN:
+            return task
         again = dataclasses.replace(
             task,
             state=step(TASK, task.state, TaskEvent.REOPEN),
@@ -291,9 +263,29 @@ class Queue:
             claim=claim,
             holder=await self._title(claim.user) if claim else "",
             assessment=await self._kept(standing, task) if priorities else None,
-            waits=_waits(task, answers, standing.inbox.id),
+            waits=waits_of(task, answers, standing.inbox.id),
             overdue=task.state is TaskState.OPEN and task.due_at is not None and task.due_at <= now,
+            disagreed=any(
+                answer.request == task.message and answer.state is AnswerState.DISAGREED for answer in answers
+            ),
         )
+
+    async def _done(
+        self, standing: Standing, after: Cursor | None, limit: int, find: str
+    ) -> tuple[list[WorkLine], Cursor | None]:
+        """A page of what is done, and where the next one begins."""
+        shown: list[WorkLine] = []
+        looked = 0
+        while True:
+            done = await self._store.done_tasks(standing.inbox.id, after=after, limit=limit)
+            for task in done:
+                line = await self._line(standing, task, priorities=False)
+                if has(find, line, standing.directory):
+                    shown.append(line)
+            looked += len(done)
+            after = Cursor(done[-1].changed_at, done[-1].envelope) if len(done) == limit else None
+            if after is None or not find or len(shown) >= limit or looked >= MOST_COUNTED:
+                return shown, after
 
     async def _note_referral(self, signed: Signed, found: OpenedMessage) -> None:
         """What the first opening of a referral leaves: at a seat its priority, at a unit a mark to find it by."""
@@ -384,36 +376,3 @@ class Queue:
         detail: Mapping[str, object],
     ) -> None:
         await self._store.commit(Work(entries=(await self._entry(action, standing, target, case, detail),)))
-
-
-def scope_of(directory: Snapshot, inbox: Inbox) -> str:
-    """Where a claim and presence are seen: in the whole board for a seat, else in the inbox."""
-    board = directory.board_of(inbox.id)
-    return board.id if board else inbox.id
-
-
-def _waits(task: Task, answers: Sequence[SeatAnswer], inbox: InboxId) -> Waits:
-    for answer in answers:
-        if answer.request == task.message and answer.state is AnswerState.PROPOSED:
-            return Waits.OTHER if answer.proposer == inbox else Waits.US
-        if answer.proposal == task.message and answer.state is AnswerState.PROPOSED:
-            return Waits.US
-    return Waits.NOBODY
-
-
-def _in(view: View, line: WorkLine, signed: Signed) -> bool:
-    return {
-        View.ALL: True,
-        View.MINE: line.claim is not None and line.claim.user == signed.user.id,
-        View.UNCLAIMED: line.claim is None,
-        View.URGENT: line.urgent,
-        View.WAITING: line.waits is Waits.OTHER,
-        View.OVERDUE: line.overdue,
-        View.DONE: False,
-    }[view]
-
-
-def _order(line: WorkLine) -> tuple[int, int, int, str]:
-    """What nobody has opened comes first: it may be anything. Then by class, and by age within it."""
-    first, second = line.assessment.rank if line.assessment else (0 if not line.read else 5, 0)
-    return first, second, line.task.received_at, line.task.envelope

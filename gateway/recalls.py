@@ -160,6 +160,18 @@ class Recalls:
         standing = await self._rights.act(signed, registrator, AccessAction.DECIDE_RECALL)
         return await self._store.recalls_page(standing.inbox.administration, after=after, limit=limit)
 
+    async def one(self, signed: Signed, registrator: InboxId, envelope: EnvelopeId) -> Recall:
+        """One recall of the registrator's administration.
+
+        Raises:
+            NotFoundError: no such recall there.
+        """
+        standing = await self._rights.act(signed, registrator, AccessAction.DECIDE_RECALL)
+        recall = await self._store.get(Recall, envelope)
+        if recall is None or recall.administration != standing.inbox.administration:
+            raise NotFoundError("no such recall", swedish="Begäran finns inte, eller gäller inte er.")
+        return recall
+
     async def decide(self, signed: Signed, registrator: InboxId, envelope: EnvelopeId, *, uphold: bool) -> Recall:
         """Decide on what a sender asks back: `uphold` keeps members out for good; else they may open it again.
 

@@ -70,20 +70,21 @@ class Rights:
         except NotFoundError:
             await self._log_refusal(signed, found.administration, str(inbox), action)
             raise
-        request = AccessRequest(
-            action=action,
-            roles=frozenset(Role(role) for role in signed.user.roles),
-            member=True,
-            membership_role=membership.role,
-            inbox_kind=found.kind,
-            form_type=form_type,
-        )
+        standing = Standing(signed, found, membership, directory)
         try:
-            await self._decider.require_access(request)
+            await self._decider.require_access(_asked(standing, action, form_type))
         except ForbiddenError:
             await self._log_refusal(signed, found.administration, str(inbox), action)
             raise
-        return Standing(signed, found, membership, directory)
+        return standing
+
+    async def may(self, standing: Standing, action: AccessAction, *, form_type: str = "") -> bool:
+        """Whether the act would be allowed: for pages that do not show a button that leads to a refusal."""
+        try:
+            await self._decider.require_access(_asked(standing, action, form_type))
+        except ForbiddenError:
+            return False
+        return True
 
     async def without_inbox(self, signed: Signed, action: AccessAction) -> None:
         """An act that belongs to no inbox: reading the log, applying the directory.
@@ -110,3 +111,14 @@ class Rights:
             detail={"action": action, "administration": administration},
         )
         await self._store.commit(Work(entries=(entry,)))
+
+
+def _asked(standing: Standing, action: AccessAction, form_type: str) -> AccessRequest:
+    return AccessRequest(
+        action=action,
+        roles=frozenset(Role(role) for role in standing.signed.user.roles),
+        member=True,
+        membership_role=standing.membership.role,
+        inbox_kind=standing.inbox.kind,
+        form_type=form_type,
+    )

@@ -122,18 +122,20 @@ class Sessions:
         )
         return token, await self._integrity.sign(session)
 
-    async def authenticate(self, token: str) -> Signed:
-        """Who holds `token` now.
+    async def authenticate(self, token: str, *, touch: bool = True) -> Signed:
+        """Who holds `token` now. Without `touch` it is no use of the session: what a page asks by itself, without
+        anybody at it, must not keep the session alive.
 
         Raises:
             SessionEndedError: unknown, forged, ended, idle for 15 minutes or older than 8 hours, or the user is
                 disabled or was altered: one answer. Alterations raise an alarm in the log.
         """
-        return await self._active(session_id(token))
+        return await self._active(session_id(token), touch=touch)
 
-    async def still_active(self, signed: Signed) -> Signed:
-        """The same session, read again: for long downloads. Raises SessionEndedError as `authenticate` does."""
-        return await self._active(signed.session.id)
+    async def still_active(self, signed: Signed, *, touch: bool = True) -> Signed:
+        """The same session, read again: for long downloads, and without `touch` for streams that nobody may be
+        reading. Raises SessionEndedError as `authenticate` does."""
+        return await self._active(signed.session.id, touch=touch)
 
     async def end(self, signed: Signed, session: SessionId | None = None) -> None:
         """Sign out, or end another session of one's own. Ending what is ended is no error.
@@ -164,7 +166,7 @@ class Sessions:
                 found.append(session)
         return found
 
-    async def _active(self, session_key: SessionId) -> Signed:
+    async def _active(self, session_key: SessionId, *, touch: bool) -> Signed:
         session = await self._store.get(Session, session_key)
         user = await self._store.get(User, session.user) if session else None
         if session is None or user is None:
@@ -177,7 +179,7 @@ class Sessions:
         now = self._clock.now()
         if user.state is not UserState.ACTIVE or not self._runs(session, now):
             raise ended()
-        return Signed(user, await self._touched(session, now))
+        return Signed(user, await self._touched(session, now) if touch else session)
 
     def _runs(self, session: Session, now: Instant) -> bool:
         return (
@@ -271,8 +273,13 @@ class Sessions:
         window = await self._alarms.checked(row, actor=signed.user)
         return window if _covers(window, now) else None
 
-    async def use_window(self, signed: Signed, inbox: Inbox, *, at: Instant) -> tuple[Change, ...]:
+    async def use_window(
+        self, signed: Signed, inbox: Inbox, *, at: Instant, last_read: Instant | None = None
+    ) -> tuple[Change, ...]:
         """The changes that count one opening in `inbox`; commit them with the opening, in the same Work.
+
+        What this member read at `last_read`, inside the same window, is not counted again: the limit is there for
+        many different items, and a weekly meeting goes back and forth between its thirty.
 
         A conflict at that commit means that another opening of this session was counted first: read again, retry.
 
@@ -286,6 +293,8 @@ class Sessions:
         window = await self._alarms.checked(row, actor=signed.user)
         if not _covers(window, at):
             raise _step_up()
+        if last_read is not None and window.opened_at <= last_read:
+            return ()
         if window.openings >= self._rules.openings:
             await self._bulk(signed, inbox, window)
             raise _step_up()

@@ -14,7 +14,7 @@ from typing import Final
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, InvalidRequestError, StepUpRequiredError
-from gateway.model.base import CaseId, InboxId, Instant, UserId
+from gateway.model.base import MINUTE, CaseId, InboxId, Instant, UserId
 from gateway.model.identity import User
 from gateway.model.queue import Sheet, Worksheet
 from gateway.ports import Clock, Insert, Store, Work, Worksheets
@@ -43,6 +43,9 @@ class Sheets:
         self._store = store
         self._worksheets = worksheets
         self._clock = clock
+
+    def now(self) -> Instant:
+        return self._clock.now()
 
     async def row(
         self, standing: Standing, item: str, sheet: Sheet, told: Mapping[str, object], *, number: int | None = None
@@ -134,6 +137,8 @@ class Notes:
         """
         standing = await self._standing(signed, inbox)
         told = {"text": text_of(text)}
+        if await self._just_written(standing, case, told):
+            return
         for attempt in range(NOTE_TRIES):
             row = await self._sheets.row(standing, case, Sheet.NOTE, told)
             try:
@@ -143,6 +148,14 @@ class Notes:
                     raise
                 continue  # a colleague wrote in the same moment: the next number
             return
+
+    async def _just_written(self, standing: Standing, case: CaseId, told: Mapping[str, object]) -> bool:
+        """Whether the member wrote the same words within the last minute: a double press, not a second note."""
+        rows = await self._store.worksheets_of(standing.inbox.id, case)
+        mine = [row for row in rows if row.sheet is Sheet.NOTE and row.user == standing.signed.user.id]
+        if not mine or mine[-1].created_at + MINUTE <= self._sheets.now():
+            return False
+        return await self._sheets.told(standing, mine[-1]) == told
 
     async def _standing(self, signed: Signed, inbox: InboxId) -> Standing:
         standing = await self._rights.act(signed, inbox, AccessAction.WRITE_NOTE)

@@ -24,12 +24,14 @@ from gateway.drafts import Drafts
 from gateway.factors import Factors
 from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
+from gateway.guard import Guard
 from gateway.handover import Handover
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
 from gateway.inspection import Inspection
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
+from gateway.items import Items
 from gateway.members import Members
 from gateway.opening import Opening
 from gateway.ports import (
@@ -50,6 +52,7 @@ from gateway.presence import Presence
 from gateway.queue import Queue
 from gateway.recalls import Recalls
 from gateway.register import Register
+from gateway.replies import Replies
 from gateway.review import Review
 from gateway.rights import Rights
 from gateway.seal import Sealing
@@ -59,6 +62,7 @@ from gateway.sessions import SessionRules, Sessions
 from gateway.sheets import Notes, Sheets
 from gateway.store import Acceptance
 from gateway.traffic import Traffic
+from gateway.watching import Watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +120,14 @@ class Gateway:
     answers: Answers
     queue: Queue
     notes: Notes
+    items: Items
+    replies: Replies
     recalls: Recalls
     forwarding: Forwarding
     traffic: Traffic
     search: Search
     presence: Presence
+    watching: Watching
     register: Register
     review: Review
     inspection: Inspection
@@ -178,6 +185,22 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     )
     sheets = Sheets(store, ports.worksheets, clock)
     accounts = Accounts(store, integrity, factors, sessions, lane, auditor, clock)
+    answers = Answers(
+        store,
+        rights,
+        cases,
+        forms,
+        sending,
+        sealing,
+        acceptance,
+        opening,
+        Deputies(sheets, clock),
+        ports.sealer,
+        auditor,
+        clock,
+    )
+    queue = Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock)
+    notes, guard, presence = Notes(store, rights, sessions, sheets, auditor), Guard(store), Presence(clock)
     integrator = Integrator(store, ports.tiles, vault, auditor, clock)
     register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
     review = Review(store, ports.tiles, vault, auditor, rights)
@@ -202,27 +225,17 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         sending=sending,
         outbox=Outbox(store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner),
         opening=opening,
-        answers=Answers(
-            store,
-            rights,
-            cases,
-            forms,
-            sending,
-            sealing,
-            acceptance,
-            opening,
-            Deputies(sheets, clock),
-            ports.sealer,
-            auditor,
-            clock,
-        ),
-        queue=Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock),
-        notes=Notes(store, rights, sessions, sheets, auditor),
+        answers=answers,
+        queue=queue,
+        notes=notes,
+        items=Items(store, rights, sessions, cases, queue, notes, guard),
+        replies=Replies(store, rights, answers, sending, forms, guard, presence, clock),
         forwarding=Forwarding(store, rights, cases, forms, opening, sending, sealing, acceptance, clock),
         recalls=Recalls(store, rights, drafts, auditor, clock),
         traffic=Traffic(store, rights, consents, auditor, clock),
         search=Search(store, rights, vault, auditor, clock),
-        presence=Presence(clock),
+        presence=presence,
+        watching=Watching(store, rights, sessions, presence, clock),
         register=register,
         review=review,
         inspection=Inspection(store, vault, review, integrator, rights, auditor, clock),

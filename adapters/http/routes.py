@@ -127,6 +127,8 @@ class Route:
     status: int = 200
     summary: str = ""  # of a page: its title in Swedish
     help: str = ""  # of a page: its topic under /hjalp
+    shows: bool = True  # of a GET page: it answers in HTML; False for a file or a stream of events
+    background: bool = False  # the page asks by itself, so it is no use that keeps a session alive
 
     @property
     def page(self) -> bool:

@@ -74,6 +74,11 @@ def application(gateway: Gateway, routes: Sequence[Route], renderer: Web | None 
         else:
             raise SetupError(f"{route.path} is a page, and nothing renders pages")
     app.on_response_prepare.append(_headers)
+
+    async def stop(_: web.Application) -> None:
+        gateway.presence.close()  # streams would keep the server waiting for their readers
+
+    app.on_shutdown.append(stop)
     return app
 
 

@@ -8,7 +8,20 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.http.routes import Route
-from adapters.http.web import about, directory_pages, log_pages, search_page, signin, transport, users
+from adapters.http.web import (
+    about,
+    answer,
+    directory_pages,
+    inbox,
+    item,
+    live,
+    log_pages,
+    registrator,
+    search_page,
+    signin,
+    transport,
+    users,
+)
 from adapters.http.web.nav import NavItem
 
 PAGES: Final[tuple[Route, ...]] = (
@@ -19,6 +32,11 @@ PAGES: Final[tuple[Route, ...]] = (
     *transport.ROUTES,
     *directory_pages.ROUTES,
     *users.ROUTES,
+    *inbox.ROUTES,
+    *live.ROUTES,
+    *item.ROUTES,  # after the others: an item's path takes any word
+    *answer.ROUTES,
+    *registrator.ROUTES,
 )
 NAV: Final[tuple[NavItem, ...]] = (
     *search_page.NAV,
@@ -26,4 +44,6 @@ NAV: Final[tuple[NavItem, ...]] = (
     *transport.NAV,
     *directory_pages.NAV,
     *users.NAV,
+    *inbox.NAV,
+    *registrator.NAV,
 )

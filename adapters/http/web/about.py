@@ -30,6 +30,12 @@ TOPICS: Final = {
     "adressbok": N_("Adressboken"),
     "anvandare": N_("Användare och konton"),
     "medlemmar": N_("Medlemmar i inkorgar"),
+    "inkorg": N_("Arbeta i en gemensam inkorg"),
+    "mote": N_("Gå igenom inkorgen på ett möte"),
+    "lasa": N_("Läsa, ta och lämna över"),
+    "svara": N_("Föreslå, bekräfta och skriva svar"),
+    "lasare": N_("Vem läser inkorgen?"),
+    "registrator": N_("Registratorns sida"),
 }
 
 

@@ -32,7 +32,7 @@ async def call_of(renderer: Web, route: Route, request: web.Request) -> Call:
     unsafe = route.csrf is Csrf.FORM
     if unsafe:
         security.check_place(request)
-    signed = await _signed(renderer, request, needed=route.access is Access.SESSION)
+    signed = await _signed(renderer, request, needed=route.access is Access.SESSION, touch=not route.background)
     form = await _form(route, request) if unsafe else MultiDictProxy[str](MultiDict())
     return bare_call(renderer, request, signed, route=route, form=form)
 
@@ -73,14 +73,14 @@ async def who(renderer: Web, request: web.Request) -> Signed | None:
         return None
 
 
-async def _signed(renderer: Web, request: web.Request, *, needed: bool) -> Signed | None:
+async def _signed(renderer: Web, request: web.Request, *, needed: bool, touch: bool = True) -> Signed | None:
     token = request.cookies.get(security.SESSION, "")
     if not token:
         if needed:
             raise ended()
         return None
     try:
-        return await renderer.gateway.sessions.authenticate(token)
+        return await renderer.gateway.sessions.authenticate(token, touch=touch)
     except SessionEndedError:
         if needed:
             raise

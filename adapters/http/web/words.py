@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from gateway.guard import What
 from gateway.model.directory import InboxKind
 from gateway.model.identity import FactorKind, MembershipRole, MembershipState, Role
-from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
+from gateway.model.queue import Sheet
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState, RecallState
+from gateway.worklist import View
 
 
 def N_(text: str) -> str:
@@ -77,6 +80,58 @@ MEMBER: Final[Mapping[StrEnum, str]] = {
     MembershipState.REMOVED: N_("Borttagen"),
 }
 FACTOR: Final[Mapping[StrEnum, str]] = {FactorKind.PASSWORD: N_("lösenord"), FactorKind.TOTP: N_("kod")}
+VIEW: Final[Mapping[StrEnum, str]] = {
+    View.ALL: N_("Alla öppna"),
+    View.MINE: N_("Mina"),
+    View.UNCLAIMED: N_("Ej tilldelade"),
+    View.URGENT: N_("Akuta"),
+    View.WAITING: N_("Väntar på svar"),
+    View.OVERDUE: N_("Förfallna"),
+    View.DONE: N_("Avslutade"),
+}
+SHEET: Final[Mapping[StrEnum, str]] = {
+    Sheet.PRIORITY: N_("Prioritet"),
+    Sheet.NOTE: N_("Anteckning"),
+    Sheet.HAND_OVER: N_("Överlämning"),
+    Sheet.DEPUTY: N_("Skäl från ersättare"),
+}
+RECALL: Final[Mapping[StrEnum, str]] = {
+    RecallState.REQUESTED: N_("Väntar på er"),
+    RecallState.UPHELD: N_("Får inte öppnas"),
+    RecallState.DECLINED: N_("Får öppnas"),
+    RecallState.INCIDENT: N_("Var redan öppnat: incident"),
+}
+#: What is newer than a writer's page; each takes who.
+NEWER: Final[Mapping[StrEnum, str]] = {
+    What.PROPOSED: N_("%(who)s har föreslagit ett svar."),
+    What.CONFIRMED: N_("%(who)s har bekräftat svaret, och det är skickat."),
+    What.DISAGREED: N_("%(who)s har sagt att ni inte är överens."),
+    What.CLAIMED: N_("%(who)s har tagit ärendet."),
+    What.WRITTEN: N_("Det finns ett nyare meddelande från %(who)s."),
+}
+#: Why a referral stands where it stands: the reasons of policies/priority.py.
+REASON: Final[Mapping[str, str]] = {
+    "LVM_INVESTIGATION": N_("LVM-utredning"),
+    "ACCEPTS_TREATMENT": N_("godtar vård"),
+    "CHILD_PERSPECTIVE": N_("barnperspektiv"),
+    "LVM_27": N_("27 § LVM"),
+    "EXTERNAL_NOW": N_("extern placering"),
+}
+#: What was just done, told once on the page that follows.
+DONE: Final[Mapping[str, str]] = {
+    "tagit": N_("Du har tagit ärendet."),
+    "slappt": N_("Du har släppt ärendet."),
+    "lamnat": N_("Ärendet är överlämnat."),
+    "antecknat": N_("Anteckningen är sparad."),
+    "foreslagit": N_("Förslaget är skickat till den andra platsen. Svaret går i väg när de har bekräftat."),
+    "bekraftat": N_("Svaret är bekräftat och skickat."),
+    "oense": N_("Ni är inte överens. Ärendet tas upp på nästa möte."),
+    "skickat": N_("Meddelandet är skickat."),
+    "avslutat": N_("Ärendet är avslutat i inkorgen."),
+    "oppnat": N_("Ärendet är öppet igen."),
+    "inslappt": N_("Medlemmen är insläppt och kan läsa inkorgen."),
+    "avgjort": N_("Begäran är avgjord, och avsändaren får veta det."),
+}
 #: The titles of the forms, as their data files have them.
 FORMS: Final = (
     N_("Uppdragsblankett"),
@@ -109,6 +164,10 @@ COLOURS: Final[Mapping[StrEnum, str]] = {
     AnswerState.PROPOSED: "info",
     AnswerState.CONFIRMED: "success",
     AnswerState.DISAGREED: "warning",
+    RecallState.REQUESTED: "warning",
+    RecallState.UPHELD: "neutral",
+    RecallState.DECLINED: "success",
+    RecallState.INCIDENT: "danger",
 }
 TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "case_state": (CaseState, CASE),
@@ -120,4 +179,8 @@ TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "member_role": (MembershipRole, MEMBER),
     "member_state": (MembershipState, MEMBER),
     "factor": (FactorKind, FACTOR),
+    "view": (View, VIEW),
+    "sheet": (Sheet, SHEET),
+    "recall_state": (RecallState, RECALL),
+    "newer": (What, NEWER),
 }
