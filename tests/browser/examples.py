@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway.directory_file import user_id
-from tests.county import ALVESTA
+from tests.county import ALVESTA, SEAT_E
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
@@ -29,12 +29,58 @@ def a_message(site: Site) -> str:
     return site.run(send())
 
 
+def an_item(site: Site) -> str:
+    """A referral that both seats have received and nobody has answered; the chief of one has read it."""
+    if "item" not in site.kept:
+        site.kept["item"] = site.run(_an_item(site))
+    return site.kept["item"]
+
+
+async def _an_item(site: Site) -> str:
+    county = site.county
+    worker = await county.sign_in("al-sos")
+    case, _ = await county.consented_case(worker)
+    sent = await county.send_referral(worker, case.id, lvm_investigation=True, accepts_treatment="YES")
+    await county.deliver()
+    envelope = await county.envelope(SEAT_E, sent.message)
+    await county.gateway.queue.open(await county.sign_in("ek-chef"), envelope)
+    return f"/inkorg/{SEAT_E}/{envelope}"
+
+
+def a_list(site: Site) -> str:
+    """The inbox with that item in it."""
+    return an_item(site).rpartition("/")[0]
+
+
+def a_recall(site: Site) -> str:
+    """What a sender asks back from the region's registrator."""
+
+    async def make() -> str:
+        county = site.county
+        worker = await county.sign_in("al-sos")
+        case, _ = await county.consented_case(worker)
+        sent = await county.send_referral(worker, case.id)
+        await county.deliver()
+        await county.gateway.recalls.request(worker, ALVESTA, sent.message)
+        return f"/registrator/region.registrator/{await county.envelope(SEAT_E, sent.message)}"
+
+    return site.run(make())
+
+
 #: path in the table: (login, or "" for nobody; address, or how to make it)
 EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/": ("stat", "/"),
     "/logga-in": ("", "/logga-in"),
     "/inloggningar": ("al-sos", "/inloggningar"),
     "/inkorg/{inbox}/kod": ("ek-chef", "/inkorg/ekeliden.enhet/kod"),
+    "/inkorg/{inbox}": ("ek-chef", a_list),
+    "/inkorg/{inbox}/mote": ("ek-chef", lambda site: f"{a_list(site)}/mote"),
+    "/inkorg/{inbox}/medlemmar": ("ek-chef", "/inkorg/ekeliden.enhet/medlemmar"),
+    "/inkorg/{inbox}/{envelope}": ("ek-chef", an_item),
+    "/inkorg/{inbox}/{envelope}/svara": ("ek-sam", lambda site: f"{an_item(site)}/svara"),
+    "/inkorg/{inbox}/{envelope}/meddelande": ("ek-chef", lambda site: f"{an_item(site)}/meddelande"),
+    "/registrator": ("re-reg", "/registrator"),
+    "/registrator/{inbox}/{envelope}": ("re-reg", a_recall),
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
     "/sok": ("al-sos", "/sok?namn=AL-26-00000"),

@@ -11,7 +11,7 @@ from adapters.http.web import PAGES
 from tests.browser.conftest import Site, Watched, assert_accessible, assert_no_sideways_scroll
 from tests.browser.examples import ELSEWHERE, EXAMPLES, address
 
-GET = sorted({route.path for route in PAGES if route.method == "GET"} - ELSEWHERE)
+GET = sorted({route.path for route in PAGES if route.method == "GET" and route.shows} - ELSEWHERE)
 
 
 def test_every_page_has_an_example() -> None:
