@@ -25,11 +25,11 @@ import puremagic
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.drafts import Drafts
-from gateway.errors import AttachmentError, InvalidRequestError
+from gateway.errors import AttachmentError, InvalidRequestError, NotFoundError
 from gateway.model.base import AttachmentId, DraftId
 from gateway.model.classes import Category
 from gateway.model.path import Attachment, AttachmentState
-from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Insert, Store, Work, Worksheets
+from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Delete, Insert, Store, Work, Worksheets
 from gateway.rights import Rights
 from gateway.sessions import Signed
 
@@ -199,6 +199,45 @@ class Attachments:
         # A crash before this commit leaves a blob that no row names: the worker sweeps it.
         await self._store.commit(Work(expects=standing.facts, changes=(Insert(row),), entries=(entry,)))
         return row
+
+    async def listed(self, signed: Signed, draft_id: DraftId) -> list[Stored]:
+        """The attachments of a draft in an inbox of yours, for a page; oldest first."""
+        await self._drafts.find(signed, draft_id)
+        return await self.of_draft(signed, draft_id)
+
+    async def remove(self, signed: Signed, draft_id: DraftId, attachment: AttachmentId) -> None:
+        """Take a file out of a draft; the worker sweeps its blob. Removing it twice is no error."""
+        row = await self._own(signed, draft_id, attachment)
+        if row is not None:
+            await self._store.commit(Work(changes=(Delete(Attachment, (row.id,)),)))
+
+    async def read(
+        self, signed: Signed, draft_id: DraftId, attachment: AttachmentId
+    ) -> tuple[AttachmentKey, AsyncIterator[bytes]]:
+        """A file of a draft as its writers read it: its description and its plaintext as a stream; logged first."""
+        row = await self._own(signed, draft_id, attachment)
+        if row is None:
+            raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller är inte er.")
+        draft = await self._drafts.find(signed, draft_id)
+        standing = await self._rights.act(signed, row.inbox, AccessAction.READ)
+        stored = await self._open(signed, row)
+        entry = await self._auditor.entry(
+            AuditAction.ATTACHMENT_READ,
+            administration=row.administration,
+            actor=signed.user,
+            role=standing.role,
+            object=row.id,
+            case=draft.case,
+            outcome="permit",
+        )
+        await self._store.commit(Work(expects=standing.facts, entries=(entry,)))
+        return stored.file, self._sealer.open(stored.file, row.administration, self._blobs.read(row.blob))
+
+    async def _own(self, signed: Signed, draft_id: DraftId, attachment: AttachmentId) -> Attachment | None:
+        draft = await self._drafts.find(signed, draft_id)
+        await self._rights.act(signed, draft.inbox, AccessAction.UPLOAD_ATTACHMENT)
+        row = await self._store.get(Attachment, attachment)
+        return row if row is not None and row.draft == draft.id and draft.sent_as is None else None
 
     async def of_draft(self, signed: Signed, draft_id: DraftId) -> list[Stored]:
         """The attachments of a draft with their keys, for sealing; oldest first."""

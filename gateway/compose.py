@@ -46,19 +46,26 @@ def validate(form: Form, values: Mapping[str, Any], *, today: date) -> None:
     Raises:
         InvalidFormError: with all faults; the draft is kept.
     """
-    sound, unfit = _sound(form, values)
-    faults = [*unfit, *_schema_faults(form, sound), *_own_faults(form, sound, today), *detect(form, sound)]
-    broken = {_root(fault) for fault in unfit}  # what could not be looked at is not missing as well
-    faults = [f for f in faults if f in unfit or _root(f) not in broken]
+    faults = faults_of(form, values, today=today)
     if faults:
-        order = list(form.fields)
-        faults.sort(key=lambda fault: order.index(_root(fault)) if _root(fault) in form.fields else len(order))
         raise InvalidFormError(
             f"{form.id} v{form.version} has {len(faults)} faults",
             faults,
             swedish=f"{form.title} är inte komplett: {len(faults)} att rätta.",
             next_step="Rätta fälten och skicka igen. Utkastet är kvar.",
         )
+
+
+def faults_of(form: Form, values: Mapping[str, Any], *, today: date) -> list[FieldError]:
+    """Every fault of a form, in the order of its fields; none when it can be sent."""
+    sound, unfit = _sound(form, values)
+    faults = [*unfit, *_schema_faults(form, sound), *_own_faults(form, sound, today), *detect(form, sound)]
+    broken = {_root(fault) for fault in unfit}  # what could not be looked at is not missing as well
+    order = list(form.fields)
+    return sorted(
+        (fault for fault in faults if fault in unfit or _root(fault) not in broken),
+        key=lambda fault: order.index(_root(fault)) if _root(fault) in form.fields else len(order),
+    )
 
 
 def _root(fault: FieldError) -> str:

@@ -76,7 +76,10 @@ class Consents:
         standing = await self._rights.act(signed, inbox, AccessAction.RECORD_CONSENT)
         await self._cases.find(inbox, case)
         today = datetime.fromtimestamp(self._clock.now() / 1_000_000, STOCKHOLM).date()
-        validate(self._forms.get("consent", 1), values, today=today)
+        form = self._forms.get("consent", 1)
+        # A no holds whatever was told before it, so for a refusal only the answers about the no itself are checked.
+        told = {"informed_points": list(form.fields["informed_points"].all)} if refused else {}
+        validate(form, {**values, **told}, today=today)
         terms = terms_of(values)
         for _ in range(WITHDRAW_TRIES):
             now = self._clock.now()

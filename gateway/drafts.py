@@ -7,9 +7,10 @@ can go on with it; every save needs the version that was read, so nobody overwri
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.audit import AuditAction, Auditor
@@ -24,6 +25,7 @@ from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
 
 MAX_DRAFT_BYTES = 1024 * 1024
+AMEND_TRIES = 5
 _COLUMN = "sealed"
 
 
@@ -33,6 +35,18 @@ class OpenDraft:
 
     draft: Draft
     values: Mapping[str, object]
+
+
+class PartConflictError(ConflictError):
+    """A part of a draft was saved by somebody else in between; `kept` is the draft as it is now."""
+
+    def __init__(self, kept: OpenDraft) -> None:
+        super().__init__(
+            "this part of the draft was saved by somebody else",
+            swedish="Någon annan har sparat den här delen efter att du öppnade den.",
+            next_step="Jämför och välj vilka svar som ska gälla. Det du har skrivit står kvar.",
+        )
+        self.kept = kept
 
 
 class Drafts:
@@ -100,7 +114,7 @@ class Drafts:
             ConflictError: somebody saved in between; read again. Your values are still with you.
         """
         current, standing = await self._find(signed, draft)
-        _unsent(current)
+        unsent(current)
         if current.version != version:
             raise ConflictError(
                 "the draft was saved by somebody else",
@@ -111,6 +125,40 @@ class Drafts:
         following = await self._seal(signed, following, values)
         await self._store.commit(Work(expects=standing.facts, changes=(Update(following),)))
         return following
+
+    async def amend(
+        self, signed: Signed, draft: DraftId, names: Collection[str], part: Mapping[str, object], *, seen: str
+    ) -> OpenDraft:
+        """Replace the answers `names` by `part`; other parts are left alone, so two may write in different ones.
+
+        Args:
+            seen: `digest_of` the part that the writer began from.
+
+        Raises:
+            PartConflictError: this part was saved by somebody in between, with other answers. It has what is kept.
+            ConflictError: the draft was sent.
+        """
+        for attempt in range(AMEND_TRIES):
+            current, standing = await self._find(signed, draft)
+            unsent(current)
+            before = await self.values(signed, current)
+            kept = {name: before[name] for name in names if name in before}
+            wanted = {name: part[name] for name in names if name in part}
+            if digest_of(kept) not in (seen, digest_of(wanted)):
+                raise PartConflictError(OpenDraft(current, before))
+            merged = {**{name: value for name, value in before.items() if name not in names}, **wanted}
+            if merged == before:
+                return OpenDraft(current, before)
+            following = dataclasses.replace(current, version=current.version + 1, changed_at=self._clock.now())
+            following = await self._seal(signed, following, merged)
+            try:
+                await self._store.commit(Work(expects=standing.facts, changes=(Update(following),)))
+            except ConflictError:
+                if attempt == AMEND_TRIES - 1:
+                    raise
+                continue  # another part was saved in the same moment
+            return OpenDraft(following, merged)
+        raise AssertionError("unreachable")  # pragma: no cover
 
     async def open(self, signed: Signed, draft: DraftId) -> OpenDraft:
         """Read a draft. The reading is logged durably before the values leave."""
@@ -148,7 +196,7 @@ class Drafts:
     async def discard(self, signed: Signed, draft: DraftId) -> None:
         """Throw a draft away with its attachments' rows; the worker sweeps the blobs that nothing names any more."""
         current, standing = await self._find(signed, draft)
-        _unsent(current)
+        unsent(current)
         files = await self._store.attachments_of(draft)
         changes = (Delete(Draft, (current.id,)), *(Delete(Attachment, (file.id,)) for file in files))
         await self._store.commit(Work(expects=standing.facts, changes=changes))
@@ -206,7 +254,14 @@ class Drafts:
         return dataclasses.replace(draft, sealed=sealed)
 
 
-def _unsent(draft: Draft) -> None:
+def digest_of(part: Mapping[str, object]) -> str:
+    """Names the answers of a part as they are, so that a page can say what it began from."""
+    text = json.dumps(part, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def unsent(draft: Draft) -> None:
+    """Raises ConflictError when the draft was sent."""
     if draft.sent_as is not None:
         raise ConflictError(
             "the draft was sent",

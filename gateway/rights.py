@@ -86,6 +86,28 @@ class Rights:
             return False
         return True
 
+    async def may(self, standing: Standing) -> frozenset[AccessAction]:
+        """What the role allows in this inbox, so that a page offers nothing else. SEND is that of a referral.
+
+        It only shows: each act asks again. Nothing is logged, since nothing was tried.
+        """
+        allowed = set()
+        for action in AccessAction:
+            request = AccessRequest(
+                action=action,
+                roles=frozenset(Role(role) for role in standing.signed.user.roles),
+                member=True,
+                membership_role=standing.membership.role,
+                inbox_kind=standing.inbox.kind,
+                form_type="placement_referral" if action is AccessAction.SEND else "",
+            )
+            try:
+                await self._decider.require_access(request)
+            except ForbiddenError:
+                continue
+            allowed.add(action)
+        return frozenset(allowed)
+
     async def without_inbox(self, signed: Signed, action: AccessAction) -> None:
         """An act that belongs to no inbox: reading the log, applying the directory.
 

@@ -141,6 +141,7 @@ def _whole(dispatch: Dispatch, decision: Decision) -> dict[str, Any]:
         "fields": dict(dispatch.values),
         "held_back": [],
         "attachments_held_back": 0,
+        "categories": [str(stored.category) for stored in dispatch.attachments],  # of the files, in their order
         "basis": [],
         "recipients": [
             {"inbox": decided.inbox, "stage": str(decided.stage), "rules": list(decided.rules)}

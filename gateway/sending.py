@@ -100,6 +100,7 @@ class Sending:
         *,
         idempotency_key: str = "",
         undo_seconds: int = 0,
+        in_reply_to: MessageId | None = None,
     ) -> Accepted:
         """Send a draft with its attachments; the draft goes in the same transaction.
 
@@ -119,6 +120,7 @@ class Sending:
             form_version=draft.form_version,
             values=values,
             recipients=tuple(recipients),
+            in_reply_to=in_reply_to,
         )
         return await self.send(
             signed,

@@ -14,6 +14,7 @@ from gateway.answers import Answers
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
 from gateway.cases import Cases
+from gateway.casework import Casework
 from gateway.consents import Consents
 from gateway.decide import Decider, Policy
 from gateway.deliver import Outbox
@@ -119,6 +120,7 @@ class Gateway:
     opening: Opening
     answers: Answers
     queue: Queue
+    casework: Casework
     notes: Notes
     items: Items
     replies: Replies
@@ -227,6 +229,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         opening=opening,
         answers=answers,
         queue=queue,
+        casework=Casework(store, rights, directory, members, cases, drafts, attachments, forms, opening, queue, clock),
         notes=notes,
         items=Items(store, rights, sessions, cases, queue, notes, guard),
         replies=Replies(store, rights, answers, sending, forms, guard, presence, clock),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway.directory_file import user_id
+from tests.browser.casework_examples import CASEWORK
 from tests.county import ALVESTA, SEAT_E
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/drift/anvandare/{anvandare}/{atgard}": ("it", f"/drift/anvandare/{user_id('al-sos')}/losenord"),
     "/drift/medlemmar": ("it", "/drift/medlemmar"),
     "/drift/medlemmar/foresla": ("it", "/drift/medlemmar/foresla?inkorg=alvesta.ifo.vuxen"),
+    **CASEWORK,
 }
 
 #: Pages that this campaign cannot open by an address: files, and what waits for one session. Named tests look at them.
@@ -107,6 +109,8 @@ ELSEWHERE: frozenset[str] = frozenset(
         "/logg/{nummer}/bevis",
         "/drift/adressbok/forslag/{nyckel}",
         "/drift/lamna-over/{nyckel}",
+        "/utkast/{draft}/bilagor/{bilaga}",
+        "/arenden/{case}/las/{envelope}/{bilaga}",
     }
 )
 

@@ -113,3 +113,161 @@ if (live && window.EventSource) {
 }
 const newer = document.getElementById("nyare");
 newer?.focus();
+
+// --- forms of the social worker: conditions, counts, saving while one writes, undo's seconds, print ---
+
+// Questions that depend on another answer. What is hidden is not sent; without JavaScript a hint says when to answer.
+function askedNow(scope) {
+  for (const part of scope.querySelectorAll("[data-when]")) {
+    const name = part.dataset.when;
+    const wanted = part.dataset.values.split(" ");
+    const inputs = [...part.closest("form").elements].filter((one) => one.name === name);
+    const asked = inputs.some((one) => (/^(?:radio|checkbox)$/.test(one.type) ? one.checked : true) && wanted.includes(one.value));
+    part.hidden = !asked;
+    for (const one of part.querySelectorAll("input, select, textarea")) one.disabled = !asked;
+  }
+}
+for (const form of document.forms) {
+  if (!form.querySelector("[data-when]")) continue;
+  askedNow(form);
+  form.addEventListener("change", () => askedNow(form));
+}
+
+for (const count of document.querySelectorAll("[data-count]")) {
+  const text = document.getElementById(count.dataset.count);
+  const before = count.textContent;
+  const show = () => {
+    const left = Number(text.dataset.max) - text.value.length;
+    count.textContent = text.value ? `${before} ${text.value.length}/${text.dataset.max}` : before;
+    count.classList.toggle("trouble", left < 0);
+  };
+  text.addEventListener("input", show);
+  show();
+}
+
+for (const button of document.querySelectorAll("[data-act=print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
+for (const form of document.querySelectorAll("form.undo")) {
+  const text = form.querySelector("[data-text]");
+  const over = Date.now() + Number(form.dataset.left) * 1000;
+  const tick = () => {
+    const left = Math.ceil((over - Date.now()) / 1000);
+    if (left > 0) {
+      text.textContent = text.dataset.text.replace("{n}", left);
+      setTimeout(tick, 250);
+    } else {
+      form.querySelector("button").hidden = true;
+      text.textContent = text.dataset.over;
+      form.dataset.over = "yes";
+    }
+  };
+  tick();
+}
+
+// A text that no server takes is told here, where it still stands.
+const LARGEST = 1_000_000; // characters of one form; docs/forms.md has the fields' own limits
+document.addEventListener(
+  "submit",
+  (event) => {
+    const form = event.target;
+    if (!form.dataset.large) return;
+    const size = [...form.elements].reduce((sum, one) => sum + (one.value?.length ?? 0), 0);
+    if (size <= LARGEST) return;
+    event.preventDefault();
+    event.stopPropagation();
+    told(form, form.dataset.large, true);
+  },
+  true,
+);
+function told(form, text, trouble = false) {
+  const state = form.querySelector(".save-state");
+  if (!state) return;
+  state.textContent = text;
+  state.classList.toggle("trouble", trouble);
+  if (trouble) state.scrollIntoView({ block: "nearest" });
+}
+
+// A draft is saved at the latest five seconds after the last change, and when the page is left. Nothing is kept here.
+for (const form of document.querySelectorAll("form[data-autosave]")) {
+  const quiet = 2000;
+  const soonest = 5000;
+  let timer = 0;
+  let firstAt = 0;
+  let dirty = false;
+  let running = null;
+  let leaving = false;
+  const body = () => new URLSearchParams(new FormData(form));
+  const later = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(save, wait);
+  };
+  const changed = () => {
+    if (leaving) return;
+    firstAt ||= Date.now();
+    dirty = true;
+    later(Math.max(0, Math.min(quiet, firstAt + soonest - 500 - Date.now())));
+  };
+  async function save() {
+    if (running || !dirty || leaving) return;
+    const sent = body();
+    dirty = false;
+    firstAt = 0;
+    if (sent.toString().length > LARGEST * 1.5) return told(form, form.dataset.large, true);
+    told(form, form.dataset.saving);
+    running = send(sent);
+    await running;
+    running = null;
+    if (dirty && !timer) later(quiet);
+  }
+  async function send(sent) {
+    try {
+      const answer = await fetch(form.dataset.autosave, { method: "POST", body: sent });
+      if (answer.ok) {
+        const { at, base } = await answer.json();
+        form.elements.base.value = base;
+        told(form, `${form.dataset.saved} ${at}`);
+      } else if (answer.status === 409) {
+        told(form, form.dataset.conflict, true);
+      } else if (answer.status === 413) {
+        told(form, form.dataset.large, true);
+      } else if (answer.status === 401) {
+        again(form.dataset.out);
+      } else {
+        again(form.dataset.offline);
+      }
+    } catch {
+      again(form.dataset.offline);
+    }
+  }
+  function again(text) {
+    dirty = true;
+    told(form, text, true);
+    setTimeout(save, soonest);
+  }
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
+  addEventListener("online", () => later(0));
+  // A saving that is on its way is waited for: it would make the page's own look like somebody else's.
+  form.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    leaving = true;
+    clearTimeout(timer);
+    if (!running) return;
+    event.preventDefault();
+    const pressed = event.submitter;
+    running.finally(() => form.requestSubmit(pressed));
+  });
+  addEventListener("pagehide", () => {
+    if (!dirty || leaving) return;
+    const sent = body();
+    fetch(form.dataset.autosave, { method: "POST", body: sent, keepalive: sent.toString().length < 60_000 }).catch(() => {});
+    dirty = false;
+  });
+  addEventListener("pageshow", (event) => {
+    leaving = false;
+    if (event.persisted) location.reload(); // what was sent since then stands on the server
+  });
+}

@@ -11,23 +11,40 @@ from adapters.http.routes import Route
 from adapters.http.web import (
     about,
     answer,
+    attaching,
+    cases,
+    consent_pages,
     directory_pages,
+    dispatching,
     inbox,
     item,
     live,
     log_pages,
+    referral,
     registrator,
     search_page,
+    sent,
     signin,
     transport,
     users,
 )
 from adapters.http.web.nav import NavItem
 
+#: The social worker's pages, in the order in which addresses are tried.
+CASEWORK: Final[tuple[Route, ...]] = (
+    *cases.ROUTES,
+    *consent_pages.ROUTES,
+    *sent.ROUTES,
+    *referral.ROUTES,
+    *attaching.ROUTES,
+    *dispatching.ROUTES,
+    *referral.SECTIONS,
+)
 PAGES: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
     *about.ROUTES,
     *search_page.ROUTES,
+    *CASEWORK,
     *log_pages.ROUTES,
     *transport.ROUTES,
     *directory_pages.ROUTES,
@@ -40,6 +57,7 @@ PAGES: Final[tuple[Route, ...]] = (
 )
 NAV: Final[tuple[NavItem, ...]] = (
     *search_page.NAV,
+    *cases.NAV,
     *log_pages.NAV,
     *transport.NAV,
     *directory_pages.NAV,

@@ -36,6 +36,11 @@ TOPICS: Final = {
     "svara": N_("Föreslå, bekräfta och skriva svar"),
     "lasare": N_("Vem läser inkorgen?"),
     "registrator": N_("Registratorns sida"),
+    "arenden": N_("Ärenden och vems tur det är"),
+    "samtycke": N_("Samtycke, nej och återkallelse"),
+    "skriva": N_("Skriva uppdraget"),
+    "skicka": N_("Mottagare, granskning och steg 2"),
+    "skickat": N_("Ångra och begära tillbaka"),
 }
 
 
