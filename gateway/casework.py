@@ -226,7 +226,7 @@ class Casework:
     ) -> CaseList:
         """A page of the inbox's cases, newest first; at most 1,000 are looked at for the counts."""
         standing = await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
-        may = await self._rights.may(standing)
+        may = await self._rights.allowed(standing)
         found = await self._all(inbox)
         counts = {each: sum(case.state is each for case in found) for each in CaseState}
         wanted = [case for case in found if state is None or case.state is state]
@@ -260,7 +260,7 @@ class Casework:
         """
         standing = await self._standing(signed, case)
         view = await self._cases.view(signed, standing.inbox.id, case)
-        may = await self._rights.may(standing)
+        may = await self._rights.allowed(standing)
         drafts: builtins.list[Draft] = []
         if AccessAction.WRITE_DRAFT in may:
             drafts = [row for row in await self._drafts_of(signed, standing.inbox.id) if row.case == case]
