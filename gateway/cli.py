@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
-from gateway.demo import DemoDesk, Walk, demo_directory, demo_password
+from gateway.demo import DemoDesk, Walk, demo_directory, demo_password, prepare
 from gateway.errors import GatewayError, InvalidFormError, SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
@@ -411,10 +411,12 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
         applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="demo")
         credentials: dict[str, Credential] = {one.login: one for one in applied.credentials}
         click.echo("DEMO: påhittad adressbok, påhittade uppgifter, lösenord som inte är hemliga.")
-        await Walk(gateway, credentials, click.echo, advance).run()
+        walk = Walk(gateway, credentials, click.echo, advance)
+        await walk.run()
         if once:
             click.echo("Klart.")
             return
+        await prepare(gateway, walk.sign_in, click.echo)
         desk = DemoDesk(gateway, credentials, advance)
 
         def ready(address: str) -> None:

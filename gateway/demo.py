@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib import resources
@@ -28,6 +28,8 @@ from gateway.usecases import Gateway
 from gateway.workers import publish
 
 CASEWORK = InboxId("alvesta.ifo.vuxen")
+CASEWORK_VAXJO = InboxId("vaxjo.vuxen.placering")
+UNWRITTEN = ("need_summary", "individual_wishes", "substances")  # what a begun draft of the demo still lacks
 SEAT_EKELIDEN = InboxId("seat.ekeliden")
 SEAT_NOVUS = InboxId("seat.novus")
 UNIT_EKELIDEN = InboxId("ekeliden.enhet")
@@ -93,7 +95,7 @@ class Walk:
         """The whole path. Raises whatever a step raises: a demo that fails must fail."""
         gateway = self.gateway
         self._begin("1 compose  Socialsekreteraren i Alvesta fyller i uppdragsblanketten och bifogar en fil")
-        worker = await self._sign_in("al-sos")
+        worker = await self.sign_in("al-sos")
         case = await gateway.cases.open(worker, CASEWORK)
         draft = await gateway.drafts.create(
             worker, CASEWORK, case.id, "placement_referral", 1, demo_referral(self._today())
@@ -121,7 +123,7 @@ class Walk:
         self._end(f"{await self._states(sent.message)}")
 
         self._begin("6 open     Båda platserna i remissgruppen öppnar, efter beslut och loggad händelse")
-        ekeliden, novus = await self._sign_in("ek-chef"), await self._sign_in("no-chef")
+        ekeliden, novus = await self.sign_in("ek-chef"), await self.sign_in("no-chef")
         opened = await gateway.opening.open(ekeliden, await self._envelope(SEAT_EKELIDEN, sent.message))
         await gateway.opening.open(novus, await self._envelope(SEAT_NOVUS, sent.message))
         fields = opened.opened.body["fields"]
@@ -162,7 +164,7 @@ class Walk:
                 )
             self._end(f"{report.log}: {report.leaves} blad, {report.checkpoints} kontrollpunkter, inga fel")
 
-    async def _sign_in(self, login: str) -> Signed:
+    async def sign_in(self, login: str) -> Signed:
         credential = self.credentials[login]
         self.advance(STEP_US)
         code = code_for(credential.seed, self.gateway.ports.clock.now())
@@ -200,6 +202,57 @@ class Walk:
 
     def _end(self, text: str) -> None:
         self.say(f"           → {text}  ({(time.perf_counter() - self._started) * 1000:.0f} ms)")
+
+
+async def prepare(gateway: Gateway, sign_in: Callable[[str], Awaitable[Signed]], say: Callable[[str], None]) -> None:
+    """Leave a case in each state for whoever looks around: six in Alvesta, and one that Växjö has just begun."""
+    today = datetime.fromtimestamp(gateway.ports.clock.now() / 1_000_000, STOCKHOLM).date()
+    alvesta, vaxjo = await sign_in("al-sos"), await sign_in("vx-sos")
+    for worker, inbox, unit in ((alvesta, CASEWORK, "alvesta.vuxen"), (vaxjo, CASEWORK_VAXJO, "vaxjo.vuxen")):
+        case = await _consented(gateway, worker, inbox, unit, today)
+        begun = {name: value for name, value in demo_referral(today).items() if name not in UNWRITTEN}
+        await gateway.drafts.create(worker, inbox, case.id, "placement_referral", 1, begun)
+    await _referred(gateway, alvesta, today)  # requested: nobody has opened it
+    ekeliden, novus = await sign_in("ek-chef"), await sign_in("no-chef")
+    for result in ("", "NEED_MORE_INFO", "EKELIDEN", "NOT_SUITABLE"):
+        message = await _referred(gateway, alvesta, today)
+        found = await gateway.ports.store.envelopes_of(message)
+        await gateway.queue.open(ekeliden, next(row.id for row in found if row.inbox == SEAT_EKELIDEN))
+        if result:
+            answer = {**demo_answer(today), "result": result}
+            if result not in ("EKELIDEN", "NOVUS"):
+                answer = {
+                    name: value for name, value in answer.items() if name not in ("proposed_visit", "bed_forecast")
+                }
+            proposal = await gateway.answers.propose(ekeliden, SEAT_EKELIDEN, message, answer)
+            await _delivered(gateway)
+            await gateway.answers.confirm(novus, SEAT_NOVUS, proposal.message)
+            await _delivered(gateway)
+    say("Förberett: ett ärende i varje läge i Alvesta och ett påbörjat i Växjö.")
+
+
+async def _consented(gateway: Gateway, worker: Signed, inbox: InboxId, unit: str, today: date) -> Case:
+    case = await gateway.cases.open(worker, inbox)
+    consent = demo_consent(today)
+    pairs = [
+        {end: unit if name == "alvesta.vuxen" else name for end, name in pair.items()} for pair in consent["parties"]
+    ]
+    await gateway.consents.record(worker, inbox, case.id, {**consent, "parties": pairs})
+    return case
+
+
+async def _referred(gateway: Gateway, worker: Signed, today: date) -> MessageId:
+    case = await _consented(gateway, worker, CASEWORK, "alvesta.vuxen", today)
+    draft = await gateway.drafts.create(worker, CASEWORK, case.id, "placement_referral", 1, demo_referral(today))
+    await gateway.attachments.add(worker, draft.id, "utdrag.pdf", Category.SOCIAL, _file())
+    sent = await gateway.sending.send_draft(worker, draft.id, ["remissgrupp"])
+    await _delivered(gateway)
+    return sent.message
+
+
+async def _delivered(gateway: Gateway) -> None:
+    while await gateway.outbox.run_once():
+        pass
 
 
 async def _file() -> AsyncIterator[bytes]:

@@ -16,11 +16,12 @@ import pytest
 from adapters.http.server import application, listening
 from adapters.http.web import NAV
 from adapters.http.web.frame import Web
+from gateway.demo import prepare
 from gateway.forms.demo import demo_referral
 from gateway.model.base import MINUTE, SECOND
 from gateway.model.path import Draft
 from gateway.states import CaseState
-from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, County, a_county
+from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, VAXJO, County, a_county
 from tests.path.test_pages import TABLE, Browser, Reply, a_browser
 
 Fields = Sequence[tuple[str, str]]
@@ -553,3 +554,16 @@ async def test_somebody_in_the_board_who_should_not_see_it_stops_the_sending(wor
     assert unanswered.status == 422 and 'href="#f-jav"' in unanswered.text
     yes = await submit(worker, to, [*sending(page)[:-1], ("jav", "ja")], page)
     assert yes.status == 422 and "Skicka inte än" in yes.text
+
+
+async def test_the_demo_leaves_a_case_in_each_state() -> None:
+    async with a_county() as county:
+        said: list[str] = []
+        await prepare(county.gateway, county.sign_in, said.append)
+        assert len(said) == 1
+        signed = await county.sign_in("al-sos")
+        found = await county.gateway.casework.list(signed, ALVESTA)
+        assert set(found.counts.values()) == {1}
+        assert len(found.drafts) == 1
+        other = await county.gateway.casework.list(await county.sign_in("vx-sos"), VAXJO)
+        assert other.total == 1

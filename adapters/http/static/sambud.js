@@ -174,14 +174,16 @@ document.addEventListener(
   (event) => {
     const form = event.target;
     if (!form.dataset.large) return;
-    const size = [...form.elements].reduce((sum, one) => sum + (one.value?.length ?? 0), 0);
-    if (size <= LARGEST) return;
+    if (sizeOf(form) <= LARGEST) return;
     event.preventDefault();
     event.stopPropagation();
     told(form, form.dataset.large, true);
   },
   true,
 );
+function sizeOf(form) {
+  return [...form.elements].reduce((sum, one) => sum + (one.value?.length ?? 0), 0);
+}
 function told(form, text, trouble = false) {
   const state = form.querySelector(".save-state");
   if (!state) return;
@@ -212,10 +214,10 @@ for (const form of document.querySelectorAll("form[data-autosave]")) {
   };
   async function save() {
     if (running || !dirty || leaving) return;
-    const sent = body();
     dirty = false;
     firstAt = 0;
-    if (sent.toString().length > LARGEST * 1.5) return told(form, form.dataset.large, true);
+    if (sizeOf(form) > LARGEST) return told(form, form.dataset.large, true);
+    const sent = body();
     told(form, form.dataset.saving);
     running = send(sent);
     await running;
@@ -233,8 +235,9 @@ for (const form of document.querySelectorAll("form[data-autosave]")) {
         told(form, form.dataset.conflict, true);
       } else if (answer.status === 413) {
         told(form, form.dataset.large, true);
-      } else if (answer.status === 401) {
-        again(form.dataset.out);
+      } else if (answer.status === 401 || answer.status === 403) {
+        // Signed in again in another tab: this page's token belongs to the session that has ended.
+        again((await renewed()) ? form.dataset.saving : form.dataset.out);
       } else {
         again(form.dataset.offline);
       }
@@ -242,9 +245,16 @@ for (const form of document.querySelectorAll("form[data-autosave]")) {
       again(form.dataset.offline);
     }
   }
+  async function renewed() {
+    const page = await fetch(form.action);
+    if (!page.ok || page.redirected) return false;
+    const fresh = new DOMParser().parseFromString(await page.text(), "text/html").querySelector("main [name=_csrf]");
+    if (fresh) form.elements._csrf.value = fresh.value;
+    return Boolean(fresh);
+  }
   function again(text) {
     dirty = true;
-    told(form, text, true);
+    told(form, text, text !== form.dataset.saving);
     setTimeout(save, soonest);
   }
   form.addEventListener("input", changed);
@@ -261,7 +271,7 @@ for (const form of document.querySelectorAll("form[data-autosave]")) {
     running.finally(() => form.requestSubmit(pressed));
   });
   addEventListener("pagehide", () => {
-    if (!dirty || leaving) return;
+    if (!dirty || leaving || sizeOf(form) > LARGEST) return;
     const sent = body();
     fetch(form.dataset.autosave, { method: "POST", body: sent, keepalive: sent.toString().length < 60_000 }).catch(() => {});
     dirty = false;
