@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError
+from gateway.integrity import Integrity
 from gateway.model.base import CaseId, InboxId, Instant
 from gateway.model.path import Case, CaseParty, Delivery, Message, Receipt, SeatAnswer
 from gateway.ports import Clock, Cursor, Insert, Store, Work
@@ -42,9 +43,10 @@ class CaseView:
 class Cases:
     """The use cases about cases."""
 
-    def __init__(self, store: Store, rights: Rights, auditor: Auditor, clock: Clock) -> None:
+    def __init__(self, store: Store, rights: Rights, integrity: Integrity, auditor: Auditor, clock: Clock) -> None:
         self._store = store
         self._rights = rights
+        self._integrity = integrity
         self._auditor = auditor
         self._clock = clock
 
@@ -67,6 +69,7 @@ class Cases:
                 opened_at=now,
                 changed_at=now,
             )
+            case = await self._integrity.sign(case)
             party = CaseParty(
                 administration=case.administration, case=case.id, inbox=case.owner, since=now, opened_at=now
             )
@@ -117,20 +120,33 @@ class Cases:
         return CaseView(found, tuple(parties), tuple(messages), tuple(deliveries), tuple(receipts), tuple(answers))
 
     async def find(self, inbox: InboxId, case: CaseId) -> Case:
-        """The case, when `inbox` takes part in it. Absent and not yours are one answer."""
+        """The case, when `inbox` takes part in it. Absent and not yours are one answer.
+
+        Raises:
+            IntegrityError: the row was changed past the gateway.
+        """
         found = await self._store.get(Case, case)
         if found is None or await self._store.get(CaseParty, case, inbox) is None:
             raise NotFoundError("no such case", swedish="Ärendet finns inte, eller är inte ert.")
-        return found
+        return await self._integrity.check(found)
 
 
-def moved(case: Case, event: CaseEvent, *, at: Instant, matched_units: tuple[str, ...] | None = None) -> Case:
-    """The case after `event`, as the next version.
+async def moved(
+    integrity: Integrity,
+    case: Case,
+    event: CaseEvent,
+    *,
+    at: Instant,
+    matched_units: tuple[str, ...] | None = None,
+) -> Case:
+    """The case after `event`, as the next version, signed again; what was altered is never signed.
 
     Raises:
         IllegalTransitionError: the state does not allow it.
+        IntegrityError: the row was changed past the gateway.
     """
-    return dataclasses.replace(
+    await integrity.check(case)
+    following = dataclasses.replace(
         case,
         state=step(CASE, case.state, event),
         matched_units=case.matched_units if matched_units is None else matched_units,
@@ -139,6 +155,7 @@ def moved(case: Case, event: CaseEvent, *, at: Instant, matched_units: tuple[str
         changed_at=at,
         version=case.version + 1,
     )
+    return await integrity.sign(following)
 
 
 def _reference(standing: Standing, now: Instant) -> str:

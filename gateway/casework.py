@@ -469,7 +469,7 @@ class Casework:
         if delivery.state is DeliveryState.EXPIRED:
             return Why.EXPIRED
         if delivery.state is DeliveryState.FAILED:
-            return Why.EXPIRED if delivery.changed_at >= delivery.expires_at else Why.REJECTED
+            return Why.REJECTED
         if delivery.state is DeliveryState.CANCELLED:
             consents = await self._store.consents_under(delivery.envelope)
             ended = any(row.state is not ConsentState.GIVEN or row.valid_to <= delivery.changed_at for row in consents)

@@ -95,6 +95,12 @@ def init(context: click.Context) -> None:
 
     async def work() -> None:
         if not settings.root_key_file.exists():
+            if not settings.database and settings.database_file.exists():
+                raise SetupError(
+                    "the database exists and its root key is missing",
+                    swedish=f"Databasen finns redan, men rotnyckeln {settings.root_key_file} saknas.",
+                    next_step="Lägg tillbaka rotnyckeln från säkerhetskopian. Ingen ny nyckel har skapats.",
+                )
             wiring.create_root(settings.root_key_file)
         async with wiring.opened(settings, create=True) as gateway:
             await gateway.register.begin()

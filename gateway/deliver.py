@@ -92,7 +92,7 @@ class Outbox:
     async def _deliver(self, delivery: Delivery) -> None:
         now = self._clock.now()
         if delivery.expires_at <= now:
-            await self._finish(delivery, DeliveryEvent.REFUSED, outcome="expired")
+            await self._finish(delivery, DeliveryEvent.TIMED_OUT, outcome="expired")
             return
         envelope = await self._store.get(Envelope, delivery.envelope)
         message = await self._store.get(Message, delivery.message)

@@ -508,6 +508,7 @@ def decode_payload(payload: bytes, parts: Parts) -> tuple[Opened, bytes]:
         if listed != {(row.id, row.size, row.sha256) for row in parts.atts} or len(listed) != len(attachments):
             raise MalformedError("the payload names other attachments than the list")
         opened = Opened(
+            form_version=form_version,
             body=value["body"],
             attachments=attachments,
             siblings=tuple((EnvelopeId(pair[0]), bytes.fromhex(pair[1])) for pair in value["siblings"]),

@@ -11,18 +11,30 @@ follows; a crash in between is repaired by the worker (`missing_receipts`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gateway import failpoints
 from gateway.audit import AuditAction, Auditor
 from gateway.cases import moved
+from gateway.compose import check_stage
 from gateway.consents import Consents
 from gateway.decide import AccessAction, Decider, OpeningAct
 from gateway.deliver import receipt_delivery
-from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
+from gateway.envelope import rejected
+from gateway.errors import (
+    ConflictError,
+    EnvelopeError,
+    InvalidFormError,
+    NotFoundError,
+    RefusedError,
+    UnknownFormError,
+)
+from gateway.forms import FormCatalogue
+from gateway.integrity import Integrity
 from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant, fact
+from gateway.model.classes import Stage
 from gateway.model.directory import InboxKind
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Attachment, Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
@@ -71,6 +83,8 @@ class Opening:
         sessions: Sessions,
         decider: Decider,
         consents: Consents,
+        forms: FormCatalogue,
+        integrity: Integrity,
         sealer: Sealer,
         opener: Opener,
         attachments: AttachmentSealer,
@@ -83,6 +97,8 @@ class Opening:
         self._sessions = sessions
         self._decider = decider
         self._consents = consents
+        self._forms = forms
+        self._integrity = integrity
         self._sealer = sealer
         self._opener = opener
         self._attachments = attachments
@@ -156,6 +172,7 @@ class Opening:
             expects = (*facts, fact(delivery))
             await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
             opened = await self._opener.open(envelope, wrap, standing.signed.user.id)
+            self._fits(message, opened)
         except EnvelopeError as fault:
             await self._alarm(standing, envelope, fault)
             raise
@@ -209,6 +226,7 @@ class Opening:
             first = await self._log(standing, envelope, message, action, target)
             failpoints.reached("open.after_log")
             opened = await self._opener.open(envelope, wrap, standing.signed.user.id)
+            self._fits(message, opened)
         except EnvelopeError as fault:
             await self._alarm(standing, envelope, fault)
             raise
@@ -216,6 +234,22 @@ class Opening:
         if first:
             await self._receipt(envelope, self._clock.now())
         return OpenedMessage(envelope, message, opened)
+
+    def _fits(self, message: Message, opened: Opened) -> None:
+        """Whether what was opened is the form that the rows name, at its stage (docs/envelope.md §8, step 10).
+
+        Raises:
+            EnvelopeError: another version, an unknown stage, or fields that the stage's schema does not have.
+        """
+        try:
+            if opened.form_version != message.form_version:
+                raise ValueError("another form version than the message row says")
+            form = self._forms.get(message.form_type, message.form_version)
+            fields = opened.body.get("fields")
+            stage = Stage(str(opened.body.get("stage")))
+            check_stage(form, fields if isinstance(fields, Mapping) else {}, stage)
+        except (ValueError, InvalidFormError, UnknownFormError) as fault:
+            raise rejected(fault) from fault
 
     async def _log(
         self, standing: Standing, envelope: Envelope, message: Message, action: AuditAction, target: str
@@ -307,7 +341,7 @@ class Opening:
             and standing.inbox.kind is InboxKind.SEAT
             and message.form_type == "placement_referral"
         ):
-            return [Update(moved(case, CaseEvent.ACKNOWLEDGE, at=now))]
+            return [Update(await moved(self._integrity, case, CaseEvent.ACKNOWLEDGE, at=now))]
         return []
 
     async def _reading(self, standing: Standing, envelope: Envelope, now: Instant) -> Change:

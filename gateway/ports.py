@@ -357,8 +357,9 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What an envelope held, after every check of docs/envelope.md."""
+    """What an envelope held, after every check of docs/envelope.md that needs no form."""
 
+    form_version: int
     body: Mapping[str, object]
     attachments: tuple[AttachmentKey, ...]
     siblings: tuple[tuple[EnvelopeId, bytes], ...]

@@ -20,6 +20,7 @@ from gateway.deliver import receipt_delivery
 from gateway.directory import Snapshot
 from gateway.drafts import Drafts
 from gateway.errors import ConflictError, DecisionStaleError, NotFoundError
+from gateway.integrity import Integrity
 from gateway.model.base import AdministrationId, CaseId, EnvelopeId, InboxId, Instant, MessageId, UserId, fact
 from gateway.model.directory import InboxKind
 from gateway.model.path import Case, CaseParty, Delivery, Message, Notice
@@ -55,10 +56,13 @@ _RECALLABLE: Final = frozenset({DeliveryState.DELIVERED, DeliveryState.OPENED})
 class Recalls:
     """Undo, ask back, and decide on what was asked back."""
 
-    def __init__(self, store: Store, rights: Rights, drafts: Drafts, auditor: Auditor, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, rights: Rights, drafts: Drafts, integrity: Integrity, auditor: Auditor, clock: Clock
+    ) -> None:
         self._store = store
         self._rights = rights
         self._drafts = drafts
+        self._integrity = integrity
         self._auditor = auditor
         self._clock = clock
 
@@ -224,7 +228,7 @@ class Recalls:
         case = await self._store.get(Case, message.case)
         event = UNDO.get((case.state, case.before)) if case and message.form_type == REFERRAL else None
         if case is not None and event is not None:
-            changes.append(Update(moved(case, event, at=now)))
+            changes.append(Update(await moved(self._integrity, case, event, at=now)))
         for party in await self._store.parties_of(message.case):
             # It came with this message, so it never learned of the case.
             if party.since == message.created_at and party.inbox != message.sender:

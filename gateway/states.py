@@ -135,6 +135,7 @@ DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (DeliveryState.ATTEMPTING, DeliveryEvent.DELAYED): DeliveryState.QUEUED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.LEASE_LOST): DeliveryState.QUEUED,  # crashed: try again
     (DeliveryState.ATTEMPTING, DeliveryEvent.REFUSED): DeliveryState.FAILED,
+    (DeliveryState.ATTEMPTING, DeliveryEvent.TIMED_OUT): DeliveryState.EXPIRED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
     (DeliveryState.DELIVERED, DeliveryEvent.READ): DeliveryState.OPENED,
     # A registrator forwarded it unread; whoever gets it has a delivery of its own (RFC 3464 §2.3.3: "relayed").

@@ -18,6 +18,7 @@ from gateway.cases import moved
 from gateway.decide import Decision
 from gateway.deliver import new_delivery_id
 from gateway.errors import ConflictError, IdempotencyConflictError
+from gateway.integrity import Integrity
 from gateway.model.base import AdministrationId, InboxId, Instant, MessageId, fact
 from gateway.model.path import (
     Case,
@@ -55,9 +56,10 @@ class Accepted:
 class Acceptance:
     """The last step of sending."""
 
-    def __init__(self, store: Store, vault: Vault, auditor: Auditor) -> None:
+    def __init__(self, store: Store, vault: Vault, integrity: Integrity, auditor: Auditor) -> None:
         self._store = store
         self._vault = vault
+        self._integrity = integrity
         self._auditor = auditor
 
     async def request(self, administration: AdministrationId, key: str, asked: Any) -> Request | None:
@@ -115,7 +117,8 @@ class Acceptance:
                 changes += await self._delivery(envelope, decision, case, due_at, sealed.not_after)
         changes.append(Insert(await self._record(decision, message.administration, case)))
         if event is not None:
-            changes.append(Update(moved(case, event, at=message.created_at, matched_units=matched_units)))
+            following = await moved(self._integrity, case, event, at=message.created_at, matched_units=matched_units)
+            changes.append(Update(following))
         changes += extra
         if request is not None:
             changes.append(Insert(_answer(message.administration, standing.inbox.id, request, message.id, decision.at)))

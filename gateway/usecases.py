@@ -153,7 +153,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     members = Members(store, ports.maker, integrity, auditor, clock)
     decider = Decider(ports.policy)
     rights = Rights(store, directory, members, decider, auditor)
-    cases = Cases(store, rights, auditor, clock)
+    cases = Cases(store, rights, integrity, auditor, clock)
     consents = Consents(store, rights, cases, forms, vault, integrity, auditor, clock)
     drafts = Drafts(store, rights, cases, forms, ports.worksheets, auditor, clock)
     attachments = Attachments(
@@ -168,7 +168,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         max_bytes=chosen.attachment_max_bytes,
     )
     sealing = Sealing(ports.sealer)
-    acceptance = Acceptance(store, vault, auditor)
+    acceptance = Acceptance(store, vault, integrity, auditor)
     sending = Sending(
         store, rights, cases, consents, drafts, attachments, forms, decider, vault, sealing, acceptance, auditor, clock
     )
@@ -179,6 +179,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         sessions,
         decider,
         consents,
+        forms,
+        integrity,
         ports.sealer,
         ports.opener,
         ports.attachments,
@@ -234,7 +236,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         items=Items(store, rights, sessions, cases, queue, notes, guard),
         replies=Replies(store, rights, answers, sending, forms, guard, presence, clock),
         forwarding=Forwarding(store, rights, cases, forms, opening, sending, sealing, acceptance, clock),
-        recalls=Recalls(store, rights, drafts, auditor, clock),
+        recalls=Recalls(store, rights, drafts, integrity, auditor, clock),
         traffic=Traffic(store, rights, consents, auditor, clock),
         search=Search(store, rights, vault, auditor, clock),
         presence=presence,

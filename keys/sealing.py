@@ -216,6 +216,9 @@ class EnvelopeOpener:
                 raise form.MalformedError("the row names another transcript")
             if not suites.verifies(signer.public_key, parts.signatures[0], _ENVELOPE + name):
                 raise form.MalformedError("the signature does not hold")
+            endorsed = [endorsement.administration for endorsement in parts.header.endorsements]
+            if len(set(endorsed)) != len(endorsed):
+                raise form.MalformedError("one authority endorses twice")
             for endorsement in parts.header.endorsements:
                 await check_endorsement(self._records, endorsement, parts.header.document, at=parts.header.created)
         except (form.MalformedError, IntegrityError) as fault:

@@ -57,10 +57,11 @@ class ReceiptKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case(VersionedRow):
+class Case(DecidingRow):
     """One person's matter as both sides may name it: `reference` is a speakable case name without meaning.
 
-    `owner` is the case worker's inbox. `matched_units` is coordination state (P1): unit ids, in their order.
+    `owner` is the case worker's inbox. `matched_units` is coordination state (P1): unit ids, in their order. State and
+    match decide where stage 2 may go (D3), so the row carries a MAC.
     """
 
     TABLE: ClassVar[str] = "case_file"

@@ -182,6 +182,12 @@ async def test_an_endorsed_document_is_checked_without_any_key_and_binds_its_con
     with pytest.raises(EnvelopeError):
         sealer.check_document({**BODY, "urgency": "URGENT"}, opened.document, opened.document_blind)
 
+    for wrong in ((both[0], both[0]), (both[0], dataclasses.replace(both[1], administration=NAV))):
+        # Two signatures of one authority are not two authorities'.
+        letter = dataclasses.replace(letter, endorsements=wrong)
+        sealed = await sealer.seal(letter)
+        with pytest.raises(EnvelopeError):
+            await post.world.keyring.opener.verify(*rows_of(letter, sealed))
     forged = dataclasses.replace(both[1], administration=NAV)
     letter = dataclasses.replace(letter, endorsements=(both[0], forged))
     sealed = await sealer.seal(letter)

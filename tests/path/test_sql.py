@@ -299,6 +299,10 @@ CASES: dict[str, tuple[Sql, Act, tuple[type[GatewayError], ...]]] = {
     "an inbox's owner": (sets("inbox", str(SEAT_E), administration="vaxjo.nav"), sends, (IntegrityError,)),
     "what an inbox accepts": (sets("inbox", str(SEAT_E), accepts='["consent"]'), sends, (IntegrityError,)),
     "a board's seats": (run("UPDATE board SET seats = ?", f'["{VAXJO}"]'), sends, (IntegrityError,)),
+    # case: what decides where stage 2 may go (D3)
+    "a case's match": (run("UPDATE case_file SET matched_units = ?", '["novus"]'), sends, (IntegrityError,)),
+    "a case's state": (run("UPDATE case_file SET state = 'matched'"), sends, (IntegrityError,)),
+    "a message's form version": (run("UPDATE message SET form_version = 2"), opens, (EnvelopeError,)),
     # consent
     "a consent's end": (
         run("UPDATE consent SET valid_to = valid_to + ? WHERE id = ?", DAY, "other_consent"),

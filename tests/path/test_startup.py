@@ -119,6 +119,12 @@ def test_a_second_init_is_refused_or_changes_no_key_and_no_row_of_the_log(begun:
     assert begun.run("audit", "verify").returncode == 0
 
 
+def test_init_makes_no_new_root_key_beside_a_database_that_has_one(root_key_away: Machine) -> None:
+    """A fresh key would later be taken for the right one."""
+    root_key_away.refuses("init", says="Databasen finns redan", next_step="Lägg tillbaka rotnyckeln")
+    assert not root_key_away.root_key.exists()
+
+
 @pytest.mark.parametrize("command", [["serve"], ["doctor"], ["audit", "verify"], ["user", "list"]], ids=" ".join)
 def test_no_command_starts_without_its_root_key(root_key_away: Machine, command: list[str]) -> None:
     root_key_away.refuses(*command, says="saknas", next_step="Lägg tillbaka filen")

@@ -102,6 +102,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("administration", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("mac", sa.LargeBinary(), autoincrement=False, nullable=False),
         sa.Column("reference", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("owner", sa.Text(), autoincrement=False, nullable=False),
         sa.Column("state", sa.Text(), autoincrement=False, nullable=False),
