@@ -53,12 +53,16 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Where an item stands in the queue's order: its place from 1 (0 when it is done), and what is around it."""
+    """What comes before and after an item in the queue's order.
 
-    place: int
-    count: int
+    In a meeting `after` is the first that the reader has not gone through since it began: opening a new item gives it
+    its place, so the order moves while they go on. `gone` and `left` count those, the item itself among `gone`.
+    """
+
     before: EnvelopeId | None
     after: EnvelopeId | None
+    gone: int = 0
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +110,16 @@ class Items:
         self._notes = notes
         self._guard = guard
 
-    async def read(self, signed: Signed, inbox: InboxId, envelope: EnvelopeId, *, neighbours: bool = False) -> Item:
-        """Open an item and gather what stands around it.
+    async def read(
+        self,
+        signed: Signed,
+        inbox: InboxId,
+        envelope: EnvelopeId,
+        *,
+        neighbours: bool = False,
+        since: Instant | None = None,
+    ) -> Item:
+        """Open an item and gather what stands around it; `since` is when a meeting began.
 
         Raises:
             NotFoundError: no such item in that inbox.
@@ -145,7 +157,7 @@ class Items:
             and answer.state is AnswerState.PROPOSED
             and (answer.confirmer, answer.proposal) == (inbox, found.message.id),
             mark=mark,
-            neighbours=await self._neighbours(signed, inbox, envelope) if neighbours else None,
+            neighbours=await self._neighbours(signed, inbox, envelope, since) if neighbours or since else None,
         )
 
     async def _answer(self, standing: Standing, message: Message) -> SeatAnswer | None:
@@ -191,17 +203,22 @@ class Items:
         found = [standing.directory.inbox(one) for one in dict.fromkeys(wanted) if one != standing.inbox.id]
         return [one for one in found if MESSAGE in one.accepts]
 
-    async def _neighbours(self, signed: Signed, inbox: InboxId, envelope: EnvelopeId) -> Neighbours:
-        order = [line.task.envelope for line in (await self._queue.worklist(signed, inbox)).lines]
-        if envelope not in order:
-            return Neighbours(0, len(order), None, order[0] if order else None)
-        place = order.index(envelope)
-        return Neighbours(
-            place + 1,
-            len(order),
-            order[place - 1] if place else None,
-            order[place + 1] if place + 1 < len(order) else None,
-        )
+    async def _neighbours(
+        self, signed: Signed, inbox: InboxId, envelope: EnvelopeId, since: Instant | None
+    ) -> Neighbours:
+        lines = (await self._queue.worklist(signed, inbox)).lines
+        order = [line.task.envelope for line in lines]
+        place = order.index(envelope) if envelope in order else 0
+        before = order[place - 1] if place else None
+        if since is None:
+            following = [other for other in order[place:] if other != envelope]
+            return Neighbours(before, following[0] if following else None)
+        left = [
+            line.task.envelope
+            for line in lines
+            if line.task.envelope != envelope and (line.read_at is None or line.read_at < since)
+        ]
+        return Neighbours(before, left[0] if left else None, len(order) - len(left), len(left))
 
 
 def _waits(task: Task | None, case: Case, answer: SeatAnswer | None) -> bool:

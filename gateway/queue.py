@@ -259,7 +259,7 @@ class Queue:
             task=task,
             case=case,
             sender=message.sender,
-            read=reading is not None,
+            read_at=reading.last_at if reading else None,
             claim=claim,
             holder=await self._title(claim.user) if claim else "",
             assessment=await self._kept(standing, task) if priorities else None,

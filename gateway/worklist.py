@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.directory import Snapshot
-from gateway.model.base import InboxId
+from gateway.model.base import InboxId, Instant
 from gateway.model.directory import Inbox
 from gateway.model.path import Case, SeatAnswer
 from gateway.model.queue import Claim, Task
@@ -47,13 +47,18 @@ class WorkLine:
     task: Task
     case: Case
     sender: InboxId
-    read: bool
+    read_at: Instant | None  # when the asker last read it
     claim: Claim | None
     holder: str  # the function that holds the claim
     assessment: Assessment | None
     waits: Waits
     overdue: bool
     disagreed: bool = False  # the seats did not agree on an answer: for the weekly meeting
+
+    @property
+    def read(self) -> bool:
+        """Whether the asker has read it; a colleague's reading does not count."""
+        return self.read_at is not None
 
     @property
     def urgent(self) -> bool:

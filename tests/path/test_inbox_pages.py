@@ -398,7 +398,7 @@ async def test_disagreement_goes_to_the_meeting_and_to_nobody_else(chief: Browse
         assert (await other.post(f"{link[1]}/oense", {"_csrf": token})).status == 303
     meeting = await other.get(f"/inkorg/{SEAT_N}/mote")
     assert "Inte överens: ta upp det här" in meeting.text
-    assert "1 av 1" in (await other.get(f"{theirs}?mote=1")).text
+    assert "1 genomgångna, 0 kvar" in (await other.get(f"{theirs}?mote=1")).text
     assert (await propose(other, theirs)).status == 303  # a new proposal is possible
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from adapters.http.routes import Call
 from adapters.http.web.again import with_window
-from adapters.http.web.item import ITEM, common, here, item_page, meeting, new_key, onward, where
+from adapters.http.web.item import ITEM, began, common, here, item_page, meeting, new_key, onward, where
 from adapters.http.web.nav import Link
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import N_
@@ -80,7 +80,7 @@ async def confirm(call: Call) -> web.Response:
     try:
         await call.gateway.replies.confirm(call.signed, inbox, envelope, _written(call), deputy_reason=reason)
     except (InvalidFormError, NewerError) as refused:
-        item = await call.gateway.items.read(call.signed, inbox, envelope, neighbours=meeting(call))
+        item = await call.gateway.items.read(call.signed, inbox, envelope, since=began(call))
         newer = refused if isinstance(refused, NewerError) else None
         faults = refused.faults if isinstance(refused, InvalidFormError) else ()
         return await item_page(
@@ -146,7 +146,7 @@ async def _form_page(
         faults=refused.faults if isinstance(refused, InvalidFormError) else (),
         newer=refused if isinstance(refused, NewerError) else None,
         key=new_key() if call.request.method == "GET" else call.field("key"),
-        back=Link(f"{here(call)}?mote=1" if meeting(call) else here(call), item.case.reference),
+        back=Link(f"{here(call)}?mote={meeting(call)}" if meeting(call) else here(call), item.case.reference),
         **await common(call, item),
         **context,
     )

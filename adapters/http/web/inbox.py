@@ -19,7 +19,7 @@ from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import DONE, N_, REASON
 from gateway.directory import Snapshot
-from gateway.model.base import InboxId, Instant, UserId
+from gateway.model.base import SECOND, InboxId, Instant, UserId
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.identity import MembershipState
 from gateway.ports import Assessment, Cursor
@@ -88,6 +88,7 @@ async def agenda(call: Call) -> web.Response:
     """The weekly meeting: every open item in order, with the reasons, and how long the inbox stays open."""
     inbox = InboxId(call.part("inbox"))
     found = await call.gateway.queue.worklist(call.signed, inbox)
+    text, now = call.request.query.get("mote", ""), call.gateway.ports.clock.now() // SECOND
     box, directory, window = await place(call, inbox)
     return await call.web.page(
         call,
@@ -96,6 +97,9 @@ async def agenda(call: Call) -> web.Response:
         inbox=box,
         rows=await rows_of(call, inbox, directory, found.lines),
         window=window,
+        second=SECOND,
+        began=int(text) if text.isascii() and text.isdigit() and len(text) < 12 else now,
+        now=now,
         code_page=code_page(inbox, f"/inkorg/{inbox}/mote"),
         changes=await call.gateway.watching.changes(call.signed, inbox),
         back=Link(f"/inkorg/{inbox}", box.name),

@@ -7,6 +7,7 @@ notes. Acts that answer stand in answer.py; these only tell colleagues who does 
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -25,7 +26,7 @@ from adapters.http.web.words import N_
 from gateway.errors import ConflictError, FieldError, InvalidRequestError
 from gateway.guard import NewerError
 from gateway.items import Item
-from gateway.model.base import AttachmentId, EnvelopeId, InboxId, UserId
+from gateway.model.base import SECOND, AttachmentId, EnvelopeId, InboxId, Instant, UserId
 from gateway.sending import REFERRAL
 
 HELP: Final = "lasa"
@@ -48,16 +49,23 @@ def new_key() -> str:
     return secrets.token_urlsafe(16)
 
 
-def meeting(call: Call) -> bool:
-    """Whether the reader goes through the agenda of a meeting."""
-    return "1" in (call.request.query.get("mote", ""), call.field("mote"))
+def meeting(call: Call) -> str:
+    """When the meeting began whose agenda the reader goes through, in seconds; empty outside a meeting."""
+    text = call.request.query.get("mote", "") or call.field("mote")
+    return text if text.isascii() and text.isdigit() and len(text) < 12 else ""
+
+
+def began(call: Call) -> Instant | None:
+    """The same as an instant."""
+    text = meeting(call)
+    return Instant(int(text) * SECOND) if text else None
 
 
 def onward(call: Call, done: str, *, to: str = "") -> web.Response:
     """After an act: to `to`, what the form named, or the item, with a word on what was done."""
     path = security.local_path(to or call.field("next"), here(call))
     split = urlsplit(path)
-    query = {"klart": done, **({"mote": "1"} if meeting(call) else {})}
+    query = {"klart": done, **({"mote": meeting(call)} if meeting(call) else {})}
     return call.web.redirect(f"{split.path}?{urlencode(query)}")
 
 
@@ -65,7 +73,7 @@ async def show(call: Call) -> web.Response:
     """Open the item."""
     inbox, envelope = where(call)
     told = bool(call.request.query.get("klart"))
-    item = await call.gateway.items.read(call.signed, inbox, envelope, neighbours=told or meeting(call))
+    item = await call.gateway.items.read(call.signed, inbox, envelope, neighbours=told, since=began(call))
     return await item_page(call, item)
 
 
@@ -82,6 +90,7 @@ async def item_page(
     await call.gateway.watching.seen(call.signed, item.inbox.id, item.found.envelope.id, answering=False)
     directory = await call.gateway.directory.current()
     form = call.gateway.forms.get(item.found.message.form_type, item.found.message.form_version)
+    came_from = call.request.query.get("fran", "")
     title = f"{item.case.reference}: {call.tr(form.title)}"
     return await call.web.page(
         call,
@@ -94,6 +103,7 @@ async def item_page(
         key=new_key(),
         done=done_text(call) if not faults else "",
         late=call.request.query.get("hann", ""),
+        came_from=came_from if re.fullmatch(r"[0-9a-f-]{36}", came_from) else "",
         back=Link(f"/inkorg/{item.inbox.id}", item.inbox.name),
         **await common(call, item),
         other_seat=other_seat(directory, item.inbox.id),
@@ -194,7 +204,7 @@ async def note(call: Call) -> web.Response:
         line = await call.gateway.queue.task(call.signed, envelope)
         await call.gateway.notes.write(call.signed, inbox, line.case.id, text)
     except InvalidRequestError as invalid:
-        item = await call.gateway.items.read(call.signed, inbox, envelope, neighbours=meeting(call))
+        item = await call.gateway.items.read(call.signed, inbox, envelope, since=began(call))
         faults = [FieldError("/note", "length", invalid.swedish)]
         return await item_page(call, item, status=invalid.status, faults=faults, values={"note": text})
     return onward(call, "antecknat")
