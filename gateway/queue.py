@@ -38,7 +38,7 @@ from gateway.worklist import View as View
 from gateway.worklist import Waits as Waits
 from gateway.worklist import WorkLine as WorkLine
 from gateway.worklist import WorkList as WorkList
-from gateway.worklist import has, in_view, order, waits_of
+from gateway.worklist import has, order, views_of, waits_of
 from gateway.worklist import scope_of as scope_of
 
 MOST_OPEN: Final = 500
@@ -94,16 +94,15 @@ class Queue:
         priorities = await self._sessions.window(signed, standing.inbox) is not None
         tasks = await self._store.open_tasks(inbox, limit=MOST_OPEN)
         lines = [await self._line(standing, task, priorities=priorities) for task in tasks]
-        counts: dict[View, int] = {each: sum(in_view(each, line, signed) for line in lines) for each in View}
+        views = [views_of(line, signed) for line in lines]
+        counts: dict[View, int] = {each: sum(each in found for found in views) for each in View}
         counts[View.DONE] = await self._store.done_count(inbox, most=MOST_COUNTED)
         following = None
         if view is View.DONE:
             shown, following = await self._done(standing, after, limit, find)
         else:
-            shown = sorted(
-                (line for line in lines if in_view(view, line, signed) and has(find, line, standing.directory)),
-                key=order,
-            )
+            there = (line for line, found in zip(lines, views, strict=True) if view in found)
+            shown = sorted((line for line in there if has(find, line, standing.directory)), key=order)
         if priorities and any(line.assessment for line in shown):
             await self._log(AuditAction.QUEUE_LISTED, standing, inbox, None, detail={"lines": len(shown)})
         return WorkList(shown, counts, priorities, following)

@@ -90,16 +90,17 @@ def waits_of(task: Task, answers: Sequence[SeatAnswer], inbox: InboxId) -> Waits
     return Waits.NOBODY
 
 
-def in_view(view: View, line: WorkLine, signed: Signed) -> bool:
-    return {
+def views_of(line: WorkLine, signed: Signed) -> frozenset[View]:
+    """The views that an open line stands in."""
+    found = {
         View.ALL: True,
         View.MINE: line.claim is not None and line.claim.user == signed.user.id,
         View.UNCLAIMED: line.claim is None,
         View.URGENT: line.urgent,
         View.WAITING: line.waits is Waits.OTHER,
         View.OVERDUE: line.overdue,
-        View.DONE: False,
-    }[view]
+    }
+    return frozenset(view for view, there in found.items() if there)
 
 
 def has(find: str, line: WorkLine, directory: Snapshot) -> bool:

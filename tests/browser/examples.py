@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gateway.directory_file import user_id
+from gateway.model.base import InboxId
+from gateway.sending import Submission
 from tests.browser.casework_examples import CASEWORK
 from tests.county import ALVESTA, SEAT_E
 
@@ -68,6 +70,26 @@ def a_recall(site: Site) -> str:
     return site.run(make())
 
 
+def to_a_registrator(site: Site) -> str:
+    """A message that came to a registrator, unread."""
+
+    async def make() -> str:
+        county = site.county
+        registrator = InboxId("vaxjo.registrator")
+        worker = await county.sign_in("al-sos")
+        parties = [{"from": "alvesta.vuxen", "to": "vaxjo.registrator"}]
+        case, _ = await county.consented_case(worker, parties=parties)
+        values = {"text": "Till den som tar emot.", "categories": ["SOCIAL"]}
+        out = Submission(
+            case=case.id, form_type="case_message", form_version=1, values=values, recipients=(registrator,)
+        )
+        sent = await county.gateway.sending.send(worker, ALVESTA, out)
+        await county.deliver()
+        return f"/registrator/{registrator}/{await county.envelope(registrator, sent.message)}/vidare"
+
+    return site.run(make())
+
+
 #: path in the table: (login, or "" for nobody; address, or how to make it)
 EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/": ("stat", "/"),
@@ -82,6 +104,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/inkorg/{inbox}/{envelope}/meddelande": ("ek-chef", lambda site: f"{an_item(site)}/meddelande"),
     "/registrator": ("re-reg", "/registrator"),
     "/registrator/{inbox}/{envelope}": ("re-reg", a_recall),
+    "/registrator/{inbox}/{envelope}/vidare": ("vx-reg", to_a_registrator),
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
     "/sok": ("al-sos", "/sok?namn=AL-26-00000"),

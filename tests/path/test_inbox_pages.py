@@ -13,11 +13,12 @@ import pytest
 from adapters.http.server import application, listening
 from adapters.http.web import NAV, security
 from adapters.http.web.frame import Web
-from gateway.model.base import DAY, HOUR, MINUTE
+from gateway.model.base import DAY, HOUR, MINUTE, InboxId
 from gateway.model.path import Message
 from gateway.model.queue import Sheet, Worksheet
+from gateway.sending import Submission
 from gateway.worklist import View
-from tests.county import SEAT_E, SEAT_N, UNIT_E, County, a_county
+from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, County, a_county
 from tests.path.test_pages import TABLE, Browser, Reply, a_browser
 
 ANSWER = {
@@ -515,7 +516,7 @@ async def test_a_registrator_sees_envelopes_decides_on_recalls_and_reads_nothing
     case, _ = await county.consented_case(worker)
     sent = await county.send_referral(worker, case.id)
     await county.deliver()
-    await county.gateway.recalls.request(worker, "alvesta.ifo.vuxen", sent.message)  # type: ignore[arg-type]
+    await county.gateway.recalls.request(worker, ALVESTA, sent.message)
     browser = a_browser(*site)
     async with browser.http:
         await browser.sign_in("re-reg")
@@ -542,10 +543,33 @@ async def test_what_a_withdrawn_consent_stops_stands_with_the_registrator(site: 
     case, consent = await county.consented_case(worker)
     await county.send_referral(worker, case.id)
     await county.deliver()
-    await county.gateway.consents.withdraw(worker, "alvesta.ifo.vuxen", consent.id)  # type: ignore[arg-type]
+    await county.gateway.consents.withdraw(worker, ALVESTA, consent.id)
     browser = a_browser(*site)
     async with browser.http:
         await browser.sign_in("re-reg")
         page = await browser.get("/registrator")
         assert "Stoppade: samtycket har upphört" in page.text
         assert page.text.count(case.reference.replace("-", "\u2011")) == 2
+
+
+async def test_a_registrator_forwards_unread_and_once(site: tuple[str, County]) -> None:
+    county = site[1]
+    registrator = InboxId("vaxjo.registrator")
+    worker = await county.sign_in("al-sos")
+    parties = [{"from": "alvesta.vuxen", "to": "vaxjo.registrator"}]
+    case, _ = await county.consented_case(worker, parties=parties)
+    values = {"text": "Vem tar emot det här?", "categories": ["SOCIAL"]}
+    out = Submission(case=case.id, form_type="case_message", form_version=1, values=values, recipients=(registrator,))
+    await county.gateway.sending.send(worker, ALVESTA, out)
+    await county.deliver()
+    browser = a_browser(*site)
+    async with browser.http:
+        await browser.sign_in("vx-reg")
+        link = re.search(r'href="(/registrator/[^"]+/vidare)"', (await browser.get("/registrator")).text)
+        assert link
+        page = await browser.get(link[1])
+        assert "Vem tar emot" not in page.text
+        assert (await browser.post(link[1], {"_csrf": page.token})).status == 422
+        for _ in range(2):
+            done = await browser.post(link[1], {"_csrf": page.token, "to": "vaxjo.barnfamilj.mottagning"})
+            assert done.headers["Location"].endswith("klart=vidare")

@@ -2,7 +2,7 @@
 
 Why this exists: what is received is registered as soon as it has come (OSL 5 kap. 1-2 §§), whoever reads it; and what
 members are kept from, since a consent ended or a sender asked it back, must be in somebody's hands. Nothing here opens
-anything. Forwarding what fits no inbox is not here yet: it needs a key that holds it meanwhile.
+anything: what came to the registrator is forwarded unread (`gateway.forwarding`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from adapters.http.routes import Call, Scope
+from adapters.http.web.again import with_window
 from adapters.http.web.inbox import cursor_of, done_text
 from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.rows import acts, shows
@@ -20,7 +21,7 @@ from gateway.errors import FieldError, NotFoundError
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.directory import InboxKind
 from gateway.model.identity import Role
-from gateway.states import RecallState
+from gateway.states import DeliveryState, RecallState, TaskState
 from gateway.traffic import PAGE
 
 HELP: Final = "registrator"
@@ -52,6 +53,7 @@ async def show(call: Call) -> web.Response:
         decided=[one for one in asked if one.state is not RecallState.REQUESTED] if after is None else (),
         next_page=f"{PATH}?registratur={box.id}&efter={last.delivered_at}.{last.delivery}" if last else "",
         first=after is None,
+        unread=DeliveryState.DELIVERED,
         done=done_text(call),
     )
 
@@ -71,6 +73,45 @@ async def decide(call: Call) -> web.Response:
     if recall.state is not wanted:  # the same choice pressed twice is one decision
         await call.gateway.recalls.decide(call.signed, box, envelope, uphold=choice == "hall")
     return call.web.redirect(f"{PATH}?registratur={box}&klart=avgjort")
+
+
+async def show_forward(call: Call) -> web.Response:
+    return await _forward_page(call)
+
+
+async def forward(call: Call) -> web.Response:
+    """Forward what came to the registrator, unread, to an inbox of the same administration."""
+    box, envelope, to = InboxId(call.part("inbox")), EnvelopeId(call.part("envelope")), call.field("to")
+    line = await call.gateway.queue.task(call.signed, envelope)
+    pressed_twice = line.task.state is TaskState.DONE and line.task.changed_by == call.signed.user.id
+    if not to:
+        return await _forward_page(call, [FieldError("/to", "missing", call.tr("Välj vart meddelandet ska lämnas."))])
+    if not pressed_twice:
+        await call.gateway.forwarding.forward(call.signed, envelope, InboxId(to))
+    return call.web.redirect(f"{PATH}?registratur={box}&klart=vidare")
+
+
+async def _forward_page(call: Call, faults: list[FieldError] | None = None) -> web.Response:
+    box, envelope = InboxId(call.part("inbox")), EnvelopeId(call.part("envelope"))
+    line = await call.gateway.queue.task(call.signed, envelope)
+    if line.task.inbox != box:
+        raise NotFoundError("no such item", swedish="Meddelandet finns inte, eller är inte ert.")
+    targets = await call.gateway.forwarding.targets(call.signed, box, line.task.form_type)
+    directory = await call.gateway.directory.current()
+    return await call.web.page(
+        call,
+        "registrator_forward.html",
+        title=call.tr("Lämna vidare"),
+        status=422 if faults else 200,
+        faults=faults or (),
+        fault_translated=True,
+        line=line,
+        box=box,
+        sender=directory.inbox(line.sender).name,
+        targets=targets,
+        waits=line.task.state is TaskState.OPEN,
+        back=Link(f"{PATH}?registratur={box}", call.tr("Registratur")),
+    )
 
 
 async def _recall_page(call: Call, faults: list[FieldError] | None = None) -> web.Response:
@@ -97,6 +138,8 @@ ROUTES: Final = (
     shows(PATH, show, N_("Registratur"), HELP, audit="register_read", scope=Scope.OWN),
     shows("/registrator/{inbox}/{envelope}", show_recall, N_("Begäran om återtagande"), HELP),
     acts("/registrator/{inbox}/{envelope}", decide, N_("Avgör begäran"), HELP, audit="recall_decided"),
+    shows("/registrator/{inbox}/{envelope}/vidare", show_forward, N_("Lämna vidare"), HELP),
+    acts("/registrator/{inbox}/{envelope}/vidare", with_window(forward), N_("Lämna vidare"), HELP, audit="forwarded"),
 )
 NAV: Final = (
     NavItem(

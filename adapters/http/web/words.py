@@ -130,6 +130,7 @@ DONE: Final[Mapping[str, str]] = {
     "avslutat": N_("Ärendet är avslutat i inkorgen."),
     "oppnat": N_("Ärendet är öppet igen."),
     "inslappt": N_("Medlemmen är insläppt och kan läsa inkorgen."),
+    "vidare": N_("Meddelandet är lämnat vidare, oläst."),
     "avgjort": N_("Begäran är avgjord, och avsändaren får veta det."),
 }
 #: The titles of the forms, as their data files have them.
