@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from gateway.attachments import Attachments
+from gateway.casefile import (
+    Address,
+    CaseFile,
+    CaseLine,
+    CaseList,
+    Desk,
+    Entry,
+    Leg,
+    Place,
+    Progress,
+    Turn,
+    Why,
+)
 from gateway.cases import Cases, CaseView
 from gateway.compose import faults_of
 from gateway.consents import STOCKHOLM
@@ -22,11 +33,11 @@ from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
 from gateway.drafts import Drafts, unsent
 from gateway.errors import FieldError, NotFoundError
-from gateway.forms import Form, FormCatalogue
+from gateway.forms import FormCatalogue
 from gateway.members import Members
-from gateway.model.base import CaseId, DraftId, EnvelopeId, InboxId, Instant
+from gateway.model.base import CaseId, DraftId, EnvelopeId, InboxId
 from gateway.model.classes import Category
-from gateway.model.directory import Inbox, InboxKind
+from gateway.model.directory import InboxKind
 from gateway.model.identity import MembershipState
 from gateway.model.path import Case, CaseParty, Delivery, Draft, Message, Reading, ReceiptKind
 from gateway.model.queue import Recall, Task
@@ -43,151 +54,6 @@ PAGE: Final = 25
 DEAD: Final = frozenset({DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED})
 MESSAGE: Final = "case_message"
 ANSWER: Final = "board_response"
-
-
-class Turn(StrEnum):
-    """Who acts next, and what is to be done."""
-
-    SEND = "send"
-    SEND_AGAIN = "send_again"
-    NOT_OPENED = "not_opened"
-    ANSWER = "answer"
-    COMPLETE = "complete"
-    STAGE_2 = "stage_2"
-    UNIT = "unit"
-    GO_ON = "go_on"
-
-    @property
-    def ours(self) -> bool:
-        return self not in (Turn.NOT_OPENED, Turn.ANSWER, Turn.UNIT)
-
-
-class Why(StrEnum):
-    """Why a delivery ended without arriving."""
-
-    UNDONE = "undone"
-    CONSENT = "consent"
-    EXPIRED = "expired"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a case stands. `unit` is the name of the unit that was proposed first."""
-
-    turn: Turn
-    due_at: Instant | None = None
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseLine:
-    case: Case
-    progress: Progress
-    unread: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseList:
-    """A page of an inbox's cases. `drafts` are those that wait, with their cases' references."""
-
-    inbox: Inbox
-    lines: Sequence[CaseLine]
-    counts: Mapping[CaseState, int]
-    total: int
-    drafts: Sequence[tuple[Draft, str]]
-    unread: int
-    may: frozenset[AccessAction]
-    next: Cursor | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """One recipient of a message: how far it has come. Times are None until it has."""
-
-    delivery: Delivery
-    inbox: Inbox
-    opened_at: Instant | None
-    answered_at: Instant | None
-    why: Why | None
-    recall: Recall | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A message of the case as this inbox sees it. `envelope` is its own: what it received, or its own copy."""
-
-    message: Message
-    sender: Inbox
-    sender_name: str  # the board's, when a seat answers for it
-    mine: bool
-    envelope: EnvelopeId | None
-    read: bool
-    legs: tuple[Leg, ...]
-
-    @property
-    def undo_until(self) -> Instant | None:
-        """Until when it can be undone; None when nothing of it is queued any more."""
-        queued = [leg.delivery.due_at for leg in self.legs if leg.delivery.state is DeliveryState.QUEUED]
-        return min(queued) if self.mine and queued else None
-
-    @property
-    def arrived(self) -> bool:
-        return any(leg.delivery.delivered_at is not None for leg in self.legs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseFile:
-    """Everything of a case that can be seen without opening anything; newest message first."""
-
-    inbox: Inbox
-    view: CaseView
-    progress: Progress
-    entries: tuple[Entry, ...]
-    drafts: tuple[Draft, ...]
-    may: frozenset[AccessAction]
-    directory: Snapshot
-
-    @property
-    def case(self) -> Case:
-        return self.view.case
-
-    def entry(self, message: str) -> Entry:
-        """Raises NotFoundError."""
-        for entry in self.entries:
-            if entry.message.id == message:
-                return entry
-        raise NotFoundError("no such message", swedish="Meddelandet finns inte, eller är inte ert.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """An inbox that can be sent to: whose it is, and how many present members can open what comes."""
-
-    inbox: Inbox
-    organisation: str
-    readers: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """What a sender chooses: a board, or one inbox."""
-
-    id: str
-    name: str
-    places: tuple[Place, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """A draft as one writes in it: its answers, its case, and what would keep it from being sent."""
-
-    draft: Draft
-    values: Mapping[str, Any]
-    case: Case
-    inbox: Inbox
-    form: Form
-    faults: Sequence[FieldError]
 
 
 class Casework:
@@ -400,12 +266,12 @@ class Casework:
         return [row for row in found if row.form_type == REFERRAL and row.sender == inbox]
 
     async def _copy(self, standing: Standing, case: CaseId) -> EnvelopeId | None:
-        """The own copy of the newest referral of which something arrived or is on its way."""
-        for message in await self._referrals(standing.inbox.id, case):
-            states = {row.state for row in await self._store.deliveries_of(message.id)}
-            if states - DEAD:
-                found = await self._store.envelopes_of(message.id)
-                return next((row.id for row in found if row.sender_copy and row.inbox == standing.inbox.id), None)
+        """The own copy of the newest referral that arrived or is on its way; of the newest, when none did."""
+        referrals = await self._referrals(standing.inbox.id, case)
+        alive = [row for row in referrals if {d.state for d in await self._store.deliveries_of(row.id)} - DEAD]
+        for message in [*alive, *referrals][:1]:
+            found = await self._store.envelopes_of(message.id)
+            return next((row.id for row in found if row.sender_copy and row.inbox == standing.inbox.id), None)
         return None
 
     async def _progress(self, standing: Standing, case: Case) -> Progress:

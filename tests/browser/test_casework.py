@@ -286,6 +286,16 @@ def test_faults_are_listed_focused_and_lead_to_their_fields(
     expect(page.locator("#f-enhet")).to_be_focused()
 
 
+def test_a_no_is_recorded_as_easily_as_a_yes(page_as: Callable[..., Page], site: Site) -> None:
+    page = page_as("al-sos")
+    page.goto(a_case(site) + "/samtycke")
+    page.get_by_role("link", name="Personen säger nej").click()
+    page.get_by_label("Hur och när?").fill("Socialsekreteraren, vid besöket")
+    page.get_by_role("button", name="Anteckna att personen säger nej").click()
+    expect(page.get_by_text("Det är antecknat att personen säger nej.")).to_be_visible()
+    expect(page.get_by_text("Återkallat", exact=True)).to_be_visible()
+
+
 def test_two_presses_send_once(page_as: Callable[..., Page], site: Site) -> None:
     page = page_as("al-sos")
     page.goto(a_draft(site) + "/granska?till=remissgrupp")

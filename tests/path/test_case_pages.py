@@ -453,8 +453,11 @@ async def test_a_withdrawal_names_its_consequences_and_stops_what_waits(worker: 
     assert "stoppas genast" in asked.text
     assert path_of(await submit(worker, where, [], asked)).endswith("?klart=aterkallat")
     shown = (await worker.get(case)).text
-    assert "Kom inte fram till Ekeliden i remissgruppen" in shown
+    assert re.search(r"Kom inte fram till (Ekeliden|Novus) i remissgruppen, (Ekeliden|Novus) i remissgruppen", shown)
     assert "Samtycket återkallades" in shown
+    await submit(worker, f"{case}/samtycke", consent_fields(worker), await worker.get(f"{case}/samtycke"))
+    where = path_of(await submit(worker, f"{case}/uppdrag", [], page))
+    assert "Testperson Exempel" in (await worker.get(where.rpartition("/")[0] + "/person")).text
 
 
 # --- messages, recalls, rights ----------------------------------------------------------------------------------------

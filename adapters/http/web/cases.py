@@ -17,7 +17,8 @@ from adapters.http.web.consent_words import consent_lines
 from adapters.http.web.deskroutes import act, following, page, to_code, turn_words
 from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.words import N_
-from gateway.casework import ANSWER, CaseFile, Entry, Why
+from gateway.casefile import CaseFile, Entry, Why
+from gateway.casework import ANSWER
 from gateway.decide import AccessAction
 from gateway.errors import NotFoundError, StepUpRequiredError
 from gateway.model.base import CaseId, InboxId
@@ -205,12 +206,12 @@ def _undelivered(call: Call, file: CaseFile) -> list[tuple[str, str, str]]:
     for entry in file.entries:
         if entry.mine:
             newest.setdefault(entry.message.form_type, entry)
-    return [
-        (leg.inbox.name, call.tr(WHYS[leg.why][0]), call.tr(WHYS[leg.why][1]))
-        for entry in newest.values()
-        for leg in entry.legs
-        if leg.why in LOUD
-    ]
+    found: dict[Why, list[str]] = {}
+    for entry in newest.values():
+        for leg in entry.legs:
+            if leg.why in LOUD and leg.why is not None:
+                found.setdefault(leg.why, []).append(leg.inbox.name)
+    return [(", ".join(names), call.tr(WHYS[why][0]), call.tr(WHYS[why][1])) for why, names in found.items()]
 
 
 ROUTES: Final = (

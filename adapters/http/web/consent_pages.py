@@ -7,6 +7,7 @@ as easy to record as a yes, and the page says what can be done instead.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -19,7 +20,7 @@ from adapters.http.web.deskroutes import act, page, today
 from adapters.http.web.fields import Question, question, read
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
-from gateway.casework import CaseFile
+from gateway.casefile import CaseFile
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, InvalidFormError, NotFoundError
 from gateway.forms import Form, Section
@@ -27,6 +28,12 @@ from gateway.model.base import CaseId, ConsentId
 from gateway.model.directory import InboxKind, Unit
 
 HOW_LONG: Final = timedelta(days=90)
+#: The consent form's questions about a no: label and hint, Swedish data like the form's own.
+NO_WORDS: Final = {
+    "data_categories": ("Uppgifter som nejet gäller", ""),
+    "given_by": ("Vem säger nej?", ""),
+    "witness_note": ("Hur och när?", "Skriv vem som tog emot svaret (funktion), och när."),
+}
 BOTH, OUT = "bada", "ut"
 PARTS: Final = (
     ("what", ("data_categories", "excluded", "next_of_kin_may")),
@@ -127,6 +134,8 @@ async def _page(
         part: [question(form, form.fields[name], answers.get(name), _one_page(form)) for name in names]
         for part, names in (REFUSAL if refused else PARTS)
     }
+    if refused:
+        asked = {part: [_of_a_no(one) for one in found] for part, found in asked.items()}
     board, others = _units(file)
     chosen = call.form.getall("enhet", []) if values is not None else [unit.id for unit in board]
     return await call.web.page(
@@ -147,6 +156,12 @@ async def _page(
         id_kinds=(),
         assurances=(),
     )
+
+
+def _of_a_no(asked: Question) -> Question:
+    """A question of the consent form as it is put about a no; it stands alone here, so it depends on nothing."""
+    label, hint = NO_WORDS[asked.id]
+    return dataclasses.replace(asked, label=label, hint=hint, when=None, depends="")
 
 
 def _one_page(form: Form) -> Section:

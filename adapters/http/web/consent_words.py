@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adapters.http.routes import Call
-from gateway.casework import CaseFile
+from gateway.casefile import CaseFile
 from gateway.directory import Snapshot
 from gateway.model.base import DAY, Instant
 from gateway.model.classes import ConsentTerms

@@ -17,7 +17,7 @@ from adapters.http.api.shapes import cursor_text
 from adapters.http.routes import Access, Call, Csrf, Handler, Rate, Route, Scope
 from adapters.http.web.locale import filters, local
 from adapters.http.web.words import N_
-from gateway.casework import Progress, Turn
+from gateway.casefile import Progress, Turn
 from gateway.model.base import InboxId
 from gateway.ports import AttachmentKey, Cursor
 

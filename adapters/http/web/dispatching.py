@@ -23,7 +23,7 @@ from adapters.http.web.frame import told
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
 from gateway.advice import CATEGORY_SWEDISH
-from gateway.casework import Address, Desk, Place
+from gateway.casefile import Address, Desk, Place
 from gateway.compose import attachment_permitted, classes_of
 from gateway.errors import (
     ConflictError,

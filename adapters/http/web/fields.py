@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from babel import dates
 from markupsafe import Markup
 from multidict import MultiDictProxy
 
@@ -109,6 +110,8 @@ def shown(field: Field, value: Any) -> str:
         return "Ja" if value is True else "Nej"
     if field.type == "id" and isinstance(value, Mapping):
         return identity(value)
+    if field.type == "date":
+        return _spoken(str(value))
     return str(value)
 
 
@@ -132,6 +135,14 @@ def swedish(text: str, lang: str) -> Markup | str:
 
 
 # --- details ---------------------------------------------------------------------------------------------------------
+
+
+def _spoken(text: str) -> str:
+    """A date as it is said; a form's words are Swedish."""
+    try:
+        return str(dates.format_date(date.fromisoformat(text), "d MMMM y", locale="sv_SE"))
+    except ValueError:
+        return text
 
 
 def _options(field: Field) -> tuple[tuple[str, str], ...]:

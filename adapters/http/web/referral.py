@@ -19,7 +19,8 @@ from adapters.http.web.fields import ASSURANCES, ID_KINDS, questions, read, show
 from adapters.http.web.locale import filters
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
-from gateway.casework import MESSAGE, Desk
+from gateway.casefile import Desk
+from gateway.casework import MESSAGE
 from gateway.drafts import PartConflictError, digest_of
 from gateway.errors import FieldError, InvalidRequestError, NotFoundError
 from gateway.forms import Form, Section

@@ -17,7 +17,7 @@ from adapters.http.web.deskroutes import act, download, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
-from gateway.casework import CaseFile, Entry
+from gateway.casefile import CaseFile, Entry
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError, StepUpRequiredError
 from gateway.forms import Form
