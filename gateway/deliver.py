@@ -24,7 +24,18 @@ from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
-from gateway.model.path import Channel, Consent, Delivery, Envelope, Message, Notice, Receipt, ReceiptKind
+from gateway.model.directory import InboxKind
+from gateway.model.path import (
+    Channel,
+    Consent,
+    Delivery,
+    Envelope,
+    Message,
+    Notice,
+    Receipt,
+    ReceiptKind,
+    SeatAnswer,
+)
 from gateway.model.queue import Task
 from gateway.ports import Change, Clock, Insert, Opener, Sealer, Store, Update, Work
 from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, TaskState, step
@@ -34,7 +45,8 @@ BATCH: Final = 32
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 15 * MINUTE
 #: What the board answers at the latest at its next weekly meeting (S004 §5.2.2).
-ANSWER_WITHIN: Final = {"placement_referral": 7 * DAY, "board_response": 7 * DAY}
+ANSWER: Final = "board_response"
+ANSWER_WITHIN: Final = {"placement_referral": 7 * DAY, ANSWER: 7 * DAY}
 log = structlog.get_logger()
 
 
@@ -124,13 +136,36 @@ class Outbox:
                 changes=(
                     Update(delivered),
                     Insert(receipt),
-                    Insert(received(envelope, message, now)),
+                    Insert(await self._task(envelope, message, now)),
                     Insert(_notice(envelope, "message_received", now)),
                 ),
                 entries=(entry,),
             )
         )
         failpoints.reached("deliver.after_commit")
+
+    async def _task(self, envelope: Envelope, message: Message, now: Instant) -> Task:
+        """The work that a delivered envelope is to its inbox.
+
+        The signed answer comes back to the seat that proposed it as a copy for its files: nothing is left to do.
+        """
+        within = ANSWER_WITHIN.get(message.form_type)
+        copy = False
+        if message.form_type == ANSWER and await self._store.get(SeatAnswer, message.id) is None:  # not a proposal
+            within = None
+            copy = (await self._directory.current()).inbox(envelope.inbox).kind is InboxKind.SEAT
+        return Task(
+            administration=envelope.administration,
+            envelope=envelope.id,
+            inbox=envelope.inbox,
+            message=message.id,
+            case=envelope.case,
+            form_type=message.form_type,
+            state=TaskState.DONE if copy else TaskState.OPEN,
+            received_at=now,
+            due_at=Instant(now + within) if within else None,
+            changed_at=now,
+        )
 
     async def _finish(self, delivery: Delivery, event: DeliveryEvent, *, outcome: str) -> None:
         """Record an outcome other than delivered; the sender finds it in the case."""
@@ -224,23 +259,6 @@ def _notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
         kind=kind,
         case=envelope.case,
         created_at=now,
-    )
-
-
-def received(envelope: Envelope, message: Message, now: Instant) -> Task:
-    """The work that a delivered envelope is to its inbox."""
-    within = ANSWER_WITHIN.get(message.form_type)
-    return Task(
-        administration=envelope.administration,
-        envelope=envelope.id,
-        inbox=envelope.inbox,
-        message=message.id,
-        case=envelope.case,
-        form_type=message.form_type,
-        state=TaskState.OPEN,
-        received_at=now,
-        due_at=Instant(now + within) if within else None,
-        changed_at=now,
     )
 
 

@@ -189,12 +189,13 @@ async def test_an_answer_ends_the_work_at_both_seats_and_says_whose_answer_is_mi
     await county.gateway.answers.confirm(other, SEAT_N, proposal.message)
     await county.deliver()
     assert (await county.gateway.queue.worklist(other, SEAT_N)).lines == []
-    left = (await county.gateway.queue.worklist(chief, SEAT_E)).lines
-    assert [line.task.form_type for line in left] == ["board_response"]  # the signed answer, for the proposer's file
-    done = await county.gateway.queue.close(chief, left[0].task.envelope)
-    assert done.state is TaskState.DONE
-    assert (await county.gateway.queue.worklist(chief, SEAT_E)).counts[View.DONE] == 2
-    assert (await county.gateway.queue.reopen(chief, left[0].task.envelope)).state is TaskState.OPEN
+    # The signed answer comes back to the proposer as a copy for its files: it is there, and nothing is left to do.
+    done = await county.gateway.queue.worklist(chief, SEAT_E, View.DONE)
+    assert (await county.gateway.queue.worklist(chief, SEAT_E)).lines == []
+    assert {line.task.form_type for line in done.lines} == {"board_response", "placement_referral"}
+    assert [line.task.due_at for line in done.lines if line.task.form_type == "board_response"] == [None]
+    again = await county.gateway.queue.reopen(chief, done.lines[0].task.envelope)
+    assert again.state is TaskState.OPEN
 
 
 async def test_an_item_is_overdue_after_seven_days(county: County) -> None:
