@@ -143,13 +143,13 @@ class Auditor:
         scope = case or administration
         side_key = await self._side_key(scope, administration, year_of(at))
         told = {
+            **(detail or {}),  # first: an extra never takes the place of what the side row's columns say
             "actor": actor.id if actor else "",
             "role": role,
             "object": object,
             "case": case or "",
             "basis": basis,
             "purpose": purpose,
-            **(detail or {}),
         }
         salt = secrets.token_bytes(32)
         leaf = canonical.dumps(

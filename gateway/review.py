@@ -235,7 +235,12 @@ class Review:
             case=None,
             outcome="permit",
             purpose=purpose,
-            detail={"action": action, "administration": administration, "object": object, "limit": limit},
+            detail={
+                "sought_action": action,
+                "sought_administration": administration,
+                "sought_object": object,
+                "limit": limit,
+            },
         )
         await self._store.commit(Work(entries=(entry,)))
         size = await self._store.log_size(name)

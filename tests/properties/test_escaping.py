@@ -30,8 +30,11 @@ NAMES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglo
 MODULES = sorted(WEB.rglob("*.py"))
 #: Where an address may come whole from a variable: our own links, whose paths begin with "/" (held below).
 OWN_LINKS = re.compile(
-    r"\{\{ ?(?:[\w.]+\.(?:href|url)|asset\([^)]*\)|help_url|action|row\[2\]|[a-z_]*(?:href|url)) ?\}\}"
+    r"\{\{ ?(?:[\w.]+\.(?:href|url|[a-z]+_url)|asset\([^)]*\)|action|row\[2\]|[a-z_]*(?:href|url)"
+    r"|here|path|more|onward|next_page|code_page|cancel) ?\}\}(?:[/?].*)?"
 )
+#: Their names, as keywords of a page: what is given to them begins with "/", or comes from a function of ours.
+OWN_NAMES = {"action", "here", "path", "more", "onward", "next_page", "code_page", "cancel"}
 
 
 class _Ports:
@@ -150,8 +153,33 @@ def test_a_link_of_a_module_begins_with_a_slash(path: Path) -> None:
         if isinstance(where, ast.Constant):
             assert str(where.value).startswith("/"), call.lineno
         elif isinstance(where, ast.JoinedStr):
-            first = where.values[0]
-            assert isinstance(first, ast.Constant) and str(first.value).startswith("/"), call.lineno
+            assert starts_with_slash(where), call.lineno
+
+
+def starts_with_slash(node: ast.expr) -> bool:
+    if isinstance(node, ast.IfExp):
+        return starts_with_slash(node.body) and starts_with_slash(node.orelse)
+    if isinstance(node, ast.Constant):
+        return node.value in ("", None) or str(node.value).startswith("/")
+    if isinstance(node, ast.JoinedStr):
+        first = node.values[0]
+        return starts_with_slash(first.value if isinstance(first, ast.FormattedValue) else first)
+    # What comes from elsewhere is seen whole in tests/path/test_page_matrix.py, where every address is looked at. What
+    # was asked for is never an address as it is.
+    return not any(isinstance(part, ast.Attribute) and part.attr in ("query", "form") for part in ast.walk(node))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_an_address_for_a_template_is_made_by_us(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("page", "fragment")
+        ):
+            for given_ in node.keywords:
+                if given_.arg in OWN_NAMES or (given_.arg or "").endswith("url"):
+                    assert starts_with_slash(given_.value), f"{path.name}:{node.lineno} {given_.arg}"
 
 
 # --- what the parts do with any text ----------------------------------------------------------------------------------

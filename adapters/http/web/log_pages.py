@@ -274,8 +274,8 @@ def _details(call: Call, event: Event, names: Mapping[str, str]) -> list[tuple[s
     for key, value in event.detail.items():
         if value in ("", None) or key == "role":
             continue
-        told = call.tr(action_word(str(value))) if key == "action" else _plain(value)
-        if key == "administration":
+        told = call.tr(action_word(str(value))) if key in ("action", "sought_action") else _plain(value)
+        if key in ("administration", "sought_administration"):
             told = names.get(str(value), told)
         found.append((call.tr(DETAILS[key]) if key in DETAILS else key, told))
     return found

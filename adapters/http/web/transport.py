@@ -63,13 +63,15 @@ async def show_list(call: Call) -> web.Response:
 
 async def show_message(call: Call) -> web.Response:
     journey = await call.gateway.traffic.journey(call.signed, MessageId(call.part("meddelande")))
+    names = await _names(call)
     return await call.web.page(
         call,
         "transport_message.html",
         title=call.tr("Ett meddelandes väg"),
         back=Link("/drift/meddelanden", call.tr("Till leveranserna")),
         journey=journey,
-        inboxes=await _names(call),
+        deliveries=sorted(journey.deliveries, key=lambda delivery: names.get(delivery.inbox, delivery.inbox)),
+        inboxes=names,
         opened=ReceiptKind.OPENED,
         delivered=ReceiptKind.DELIVERED,
         waiting=(DeliveryState.QUEUED, DeliveryState.ATTEMPTING),
