@@ -102,3 +102,14 @@ def test_the_state_diagrams_are_those_of_the_tables() -> None:
     from tools.states import DOCUMENT, drawn
 
     assert DOCUMENT.read_text("utf-8") == drawn()
+
+
+def test_every_test_that_the_promises_name_exists() -> None:
+    """docs/ux.md names file and test; a renamed test must be renamed there."""
+    text = (ROOT / "docs" / "ux.md").read_text("utf-8")
+    named = re.findall(r"((?:browser|path|properties)/test_\w+\.py)((?:[ ,]*`test_\w+`)*)", text)
+    assert len(named) > 40
+    for file, tests in named:
+        source = (ROOT / "tests" / file).read_text("utf-8")
+        for test in re.findall(r"`(test_\w+)`", tests):
+            assert f"def {test}(" in source, f"{file} has no {test}"
