@@ -33,16 +33,16 @@ PREPARING: Final = 32  # cases opened at a time
 class County:
     """A gateway with the demo directory and one case worker, signed in."""
 
-    def __init__(self, gateway: Gateway, skew: list[int], seed: bytes) -> None:
+    def __init__(self, gateway: Gateway, skew: list[int], seeds: dict[str, bytes]) -> None:
         self.gateway = gateway
-        self._skew = skew
-        self._seed = seed
+        self.skew = skew
+        self.seeds = seeds
         self._signed: Signed | None = None
 
     async def token(self) -> str:
         """A fresh session. The clock moves half a minute: a code works once, and a measurement does not wait."""
-        self._skew[0] += STEP_US
-        code = code_for(self._seed, self.gateway.ports.clock.now())
+        self.skew[0] += STEP_US
+        code = code_for(self.seeds[SENDER], self.gateway.ports.clock.now())
         return (await self.gateway.sign_in.sign_in(SENDER, demo_password(SENDER), code)).token
 
     async def signed(self) -> Signed:
@@ -133,4 +133,4 @@ async def a_county(folder: Path) -> AsyncIterator[County]:
         await gateway.integrator.open_year()
         applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="bench")
         seeds = {one.login: one.seed for one in applied.credentials}
-        yield County(gateway, skew, seeds[SENDER])
+        yield County(gateway, skew, seeds)

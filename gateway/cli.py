@@ -442,10 +442,22 @@ def bench() -> None:
 @click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
 def measure_path(rounds: int, target: Path | None, quick: bool) -> None:
     """Mät vägen: mottagning, processortid och minne (docs/performance.md)."""
+    _measured("bench.path", rounds, target, quick)
 
+
+@bench.command("inbox")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
+@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
+@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
+def measure_inbox(rounds: int, target: Path | None, quick: bool) -> None:
+    """Mät sidan av en delad inkorg med kort och lång historia (docs/performance.md)."""
+    _measured("bench.inbox", rounds, target, quick)
+
+
+def _measured(module: str, rounds: int, target: Path | None, quick: bool) -> None:
     async def work() -> Any:
         try:
-            found = importlib.import_module("bench.path")
+            found = importlib.import_module(module)
         except ModuleNotFoundError as missing:
             raise SetupError(
                 "the measurements are not part of the package",
