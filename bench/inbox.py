@@ -76,6 +76,8 @@ async def measure(*, rounds: int, quick: bool, say: Callable[[str], None]) -> Re
             await _open_items(county)
             await _history(county, done)
             places[done] = await _served(stack, county)
+        for place in places.values():
+            await _fetched(*place)  # templates, prepared statements and the disk's cache, without a stopwatch
         for number in range(rounds):
             say(f"varv {number + 1} av {rounds}")
             for done in sorted(places, reverse=bool(number % 2)):
