@@ -6,45 +6,20 @@ Why this exists: an operator at night needs one word per act and one sentence wh
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any
 
 import click
 
-from gateway.demo import DemoDesk, Walk, demo_directory, demo_password, prepare
-from gateway.errors import GatewayError, InvalidFormError, SetupError
+from gateway.clidemo import bench, demo
+from gateway.clirun import Wiring, run, settings_of
+from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
-from gateway.register import Credential
-from gateway.settings import Settings, load
-from gateway.usecases import Gateway
-
-T = TypeVar("T")
-
-
-class Wiring(Protocol):
-    """What puts a gateway together; `gateway.__main__` has the only one."""
-
-    def opened(
-        self, settings: Settings, *, create: bool = False, skew: Callable[[], int] | None = None
-    ) -> AbstractAsyncContextManager[Gateway]:
-        """A gateway over the settings' store. `skew` adds microseconds to the clock (the demo)."""
-
-    async def serve(
-        self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
-    ) -> None:
-        """Serve until a signal ends it; with `demo`, also the page that signs in as any of its functions."""
-
-    def create_root(self, path: Path) -> None: ...
-    def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...
+from gateway.settings import load
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,38 +34,11 @@ def main(context: click.Context, config: Path | None, data_dir: Path | None) -> 
     )
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; an expected error becomes one sentence and exit code 3."""
-    try:
-        return asyncio.run(work)
-    except InvalidFormError as invalid:
-        for fault in invalid.faults:
-            click.echo(f"  {fault.swedish}", err=True)
-        _fail(invalid)
-    except GatewayError as error:
-        _fail(error)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _fail(error: GatewayError) -> NoReturn:
-    click.echo(f"Fel: {error.swedish} {error.next_step}".rstrip(), err=True)
-    sys.exit(3)
-
-
-def _settings(context: click.Context, **overrides: Any) -> Settings:
-    try:
-        settings: Settings = context.obj["load"](**overrides)
-    except SetupError as error:
-        _fail(error)
-    return settings
-
-
 @main.command()
 @click.pass_context
 def init(context: click.Context) -> None:
     """Skapa en ny gateway: rotnyckel, databas och loggens första blad."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -109,14 +57,14 @@ def init(context: click.Context) -> None:
         click.echo(f"Gatewayen är skapad i {settings.data_dir}.")
         click.echo(f"Rotnyckeln ligger i {settings.root_key_file}: säkerhetskopiera den för sig, aldrig med data.")
 
-    _run(work())
+    run(work())
 
 
 @main.command()
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Starta gatewayen. Den lyssnar bara på den egna datorn än så länge."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -137,7 +85,7 @@ def serve(context: click.Context) -> None:
                 )
             await wiring.serve(settings, gateway, _ready)
 
-    _run(work())
+    run(work())
 
 
 def _ready(address: str) -> None:
@@ -160,7 +108,7 @@ def directory() -> None:
 @click.pass_context
 def apply_directory(context: click.Context, file: Path, dry_run: bool, credentials: Path | None) -> None:
     """Läs in en adressboksfil (TOML)."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -178,7 +126,7 @@ def apply_directory(context: click.Context, file: Path, dry_run: bool, credentia
             if applied.credentials:
                 _hand_out(applied.credentials, credentials)
 
-    _run(work())
+    run(work())
 
 
 def _new_password(_login: str) -> str:
@@ -207,7 +155,7 @@ def user() -> None:
 @click.pass_context
 def list_users(context: click.Context) -> None:
     """Visa användare: användarnamn, funktion, roller, läge."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -216,7 +164,7 @@ def list_users(context: click.Context) -> None:
                 await gateway.integrity.check(found)
                 click.echo(f"{found.login}\t{found.title}\t{', '.join(found.roles)}\t{found.state}")
 
-    _run(work())
+    run(work())
 
 
 @user.command("add")
@@ -227,7 +175,7 @@ def list_users(context: click.Context) -> None:
 @click.pass_context
 def add_user(context: click.Context, login: str, administration: str, title: str, roles: tuple[str, ...]) -> None:
     """Lägg till en användare. Inkorgar får den först när en medlem släpper in den."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -246,7 +194,7 @@ def add_user(context: click.Context, login: str, administration: str, title: str
             await gateway.integrator.flush()
             _hand_out([made], None)
 
-    _run(work())
+    run(work())
 
 
 @main.group()
@@ -259,7 +207,7 @@ def inbox() -> None:
 @click.pass_context
 def inbox_members(context: click.Context, inbox_id: str) -> None:
     """Visa vilka som läser en inkorg, och vem som släppte in dem."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -269,7 +217,7 @@ def inbox_members(context: click.Context, inbox_id: str) -> None:
                 by = "adressboken" if row.bootstrap else users.get(UserId(row.admitted_by), "–")
                 click.echo(f"{users.get(row.user, row.user)}\t{row.role}\t{row.state}\tinsläppt av {by}")
 
-    _run(work())
+    run(work())
 
 
 @inbox.command("propose")
@@ -278,7 +226,7 @@ def inbox_members(context: click.Context, inbox_id: str) -> None:
 @click.pass_context
 def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
     """Föreslå en medlem. En medlem som finns måste släppa in den."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -294,7 +242,7 @@ def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
             await gateway.integrator.flush()
             click.echo(f"{login} är föreslagen i {inbox_id} och väntar på att en medlem släpper in.")
 
-    _run(work())
+    run(work())
 
 
 @main.group()
@@ -307,7 +255,7 @@ def audit() -> None:
 @click.pass_context
 def verify_log(context: click.Context, as_json: bool) -> None:
     """Kontrollera loggen. Slutkod 0 hel, 1 ändrad, 2 ofullständig, 3 går inte att köra."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> int:
@@ -322,7 +270,7 @@ def verify_log(context: click.Context, as_json: bool) -> None:
                 click.echo(f"  {line}")
         return max((report.exit_code for report in reports), default=2)
 
-    sys.exit(_run(work()))
+    sys.exit(run(work()))
 
 
 @audit.command("prove")
@@ -331,7 +279,7 @@ def verify_log(context: click.Context, as_json: bool) -> None:
 @click.pass_context
 def prove_leaf(context: click.Context, number: int, log_name: str) -> None:
     """Skriv ett bevis (C2SP tlog-proof) för en rad i loggen."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -340,14 +288,14 @@ def prove_leaf(context: click.Context, number: int, log_name: str) -> None:
             name = log_name or gateway.auditor.origin(gateway.ports.clock.now())
             click.echo(await gateway.review.prove(name, number), nl=False)
 
-    _run(work())
+    run(work())
 
 
 @audit.command("key")
 @click.pass_context
 def log_key(context: click.Context) -> None:
     """Skriv nyckeln som andra kontrollerar loggens signatur med (vkey)."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -355,14 +303,14 @@ def log_key(context: click.Context) -> None:
             for name in await gateway.ports.store.logs():
                 click.echo(await gateway.ports.vault.note_key(name))
 
-    _run(work())
+    run(work())
 
 
 @main.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
     """Kontrollera det gatewayen står på. Varje rad säger vad som kan göras."""
-    settings = _settings(context)
+    settings = settings_of(context)
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> int:
@@ -377,97 +325,8 @@ def doctor(context: click.Context) -> None:
                 click.echo(f"{'ok ' if not report.exit_code else 'FEL'} loggen {report.log}: {report.leaves} blad")
             return 1 if bad else 0
 
-    sys.exit(_run(work()))
+    sys.exit(run(work()))
 
 
-@main.command()
-@click.option("--once", is_flag=True, help="Gå vägen en gång och avsluta.")
-@click.option("--port", type=int, default=8080, show_default=True)
-@click.option("--data", "data", type=click.Path(path_type=Path), help="Datakatalog för demon; annars en tillfällig.")
-@click.pass_context
-def demo(context: click.Context, once: bool, port: int, data: Path | None) -> None:
-    """Visa hela vägen med en påhittad adressbok, och lämna gatewayen i gång."""
-    wiring: Wiring = context.obj["wiring"]
-    with tempfile.TemporaryDirectory(prefix="sambud-demo-") as scratch:
-        root = Path(scratch)
-        settings = _settings(
-            context, data_dir=data or root / "data", root_key_file=root / "root" / "k0", port=port, host="127.0.0.1"
-        )
-        _run(_demo(wiring, settings, once=once))
-
-
-async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
-    if settings.data_dir.exists() and any(settings.data_dir.iterdir()):
-        raise SetupError(
-            "the demo's data directory is not empty",
-            swedish=f"Katalogen {settings.data_dir} är inte tom.",
-            next_step="Ange en ny katalog med --data, eller utelämna flaggan.",
-        )
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.demo_mark.write_text("Det här är en demo. Den får inte tas i drift.\n", "utf-8")
-    wiring.create_root(settings.root_key_file)
-    skew = [0]
-
-    def advance(microseconds: int) -> None:
-        skew[0] += microseconds
-
-    async with wiring.opened(settings, create=True, skew=lambda: skew[0]) as gateway:
-        await gateway.register.begin()
-        await gateway.integrator.open_year()
-        applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="demo")
-        credentials: dict[str, Credential] = {one.login: one for one in applied.credentials}
-        click.echo("DEMO: påhittad adressbok, påhittade uppgifter, lösenord som inte är hemliga.")
-        walk = Walk(gateway, credentials, click.echo, advance)
-        await walk.run()
-        if once:
-            click.echo("Klart.")
-            return
-        await prepare(gateway, walk.sign_in, click.echo)
-        desk = DemoDesk(gateway, credentials, advance)
-
-        def ready(address: str) -> None:
-            click.echo(f"Öppna {address}/demo i en webbläsare på den här datorn. Avsluta med Ctrl-C.")
-
-        await wiring.serve(settings, gateway, ready, desk)
-
-
-@main.group()
-def bench() -> None:
-    """Mätningar på den här datorn, mot referenser i samma körning."""
-
-
-@bench.command("path")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
-@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
-@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
-def measure_path(rounds: int, target: Path | None, quick: bool) -> None:
-    """Mät vägen: mottagning, processortid och minne (docs/performance.md)."""
-    _measured("bench.path", rounds, target, quick)
-
-
-@bench.command("inbox")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
-@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
-@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
-def measure_inbox(rounds: int, target: Path | None, quick: bool) -> None:
-    """Mät sidan av en delad inkorg med kort och lång historia (docs/performance.md)."""
-    _measured("bench.inbox", rounds, target, quick)
-
-
-def _measured(module: str, rounds: int, target: Path | None, quick: bool) -> None:
-    async def work() -> Any:
-        try:
-            found = importlib.import_module(module)
-        except ModuleNotFoundError as missing:
-            raise SetupError(
-                "the measurements are not part of the package",
-                swedish="Mätningarna följer inte med det installerade paketet.",
-                next_step="Kör './sambud bench path' i en utcheckning av källkoden.",
-            ) from missing
-        return await found.measure(rounds=rounds, quick=quick, say=lambda text: click.echo(text, err=True))
-
-    report = _run(work())
-    for line in report.lines():
-        click.echo(line)
-    if target is not None:
-        target.write_text(json.dumps(report.as_dict(), indent=2) + "\n", "utf-8")
+main.add_command(demo)
+main.add_command(bench)

@@ -1,0 +1,66 @@
+"""What every command shares: the wiring it is given, settings read with one sentence for trouble, an end with a code.
+
+Why this exists: an operator at night needs one sentence when a command fails, whichever command it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import click
+
+from gateway.demo import DemoDesk
+from gateway.errors import GatewayError, InvalidFormError, SetupError
+from gateway.settings import Settings
+from gateway.usecases import Gateway
+
+T = TypeVar("T")
+
+
+class Wiring(Protocol):
+    """What puts a gateway together; `gateway.__main__` has the only one."""
+
+    def opened(
+        self, settings: Settings, *, create: bool = False, skew: Callable[[], int] | None = None
+    ) -> AbstractAsyncContextManager[Gateway]:
+        """A gateway over the settings' store. `skew` adds microseconds to the clock (the demo)."""
+
+    async def serve(
+        self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
+    ) -> None:
+        """Serve until a signal ends it; with `demo`, also the page that signs in as any of its functions."""
+
+    def create_root(self, path: Path) -> None: ...
+    def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; an expected error becomes one sentence and exit code 3."""
+    try:
+        return asyncio.run(work)
+    except InvalidFormError as invalid:
+        for fault in invalid.faults:
+            click.echo(f"  {fault.swedish}", err=True)
+        fail(invalid)
+    except GatewayError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(error: GatewayError) -> NoReturn:
+    click.echo(f"Fel: {error.swedish} {error.next_step}".rstrip(), err=True)
+    sys.exit(3)
+
+
+def settings_of(context: click.Context, **overrides: Any) -> Settings:
+    try:
+        settings: Settings = context.obj["load"](**overrides)
+    except SetupError as error:
+        fail(error)
+    return settings
