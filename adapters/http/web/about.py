@@ -10,11 +10,12 @@ from typing import Final
 
 from aiohttp import web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Route, Scope
 from adapters.http.web import security
 from adapters.http.web.frame import A_YEAR, LANGUAGE, SCHEME, SCHEMES, TEMPLATES
 from adapters.http.web.locale import LANGUAGES
 from adapters.http.web.nav import Link
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.errors import NotFoundError
 
@@ -81,22 +82,8 @@ async def help_topic(call: Call) -> web.Response:
     return await call.web.page(call, f"help/{name}.{call.lang}.html", title=call.tr(TOPICS[name]), back=back)
 
 
-def _open(method: str, path: str, handler, title: str, topic: str = "") -> Route:  # type: ignore[no-untyped-def]
-    safe = method == "GET"
-    return Route(
-        method=method,
-        path=path,
-        handler=handler,
-        access=Access.PUBLIC,
-        scope=Scope.NONE,
-        csrf=Csrf.SAFE if safe else Csrf.FORM,
-        rate=Rate.READ if safe else Rate.WRITE,
-        audit="none: of nobody",
-        takes=None,
-        gives=None,
-        summary=title,
-        help=topic,
-    )
+def _open(method: str, path: str, handler: Handler, title: str, topic: str = "") -> Route:
+    return page_row(method, path, handler, title, audit="none: of nobody", help_=topic, scope=Scope.NONE)
 
 
 ROUTES: Final = (

@@ -11,8 +11,9 @@ from typing import Final
 from aiohttp import web
 
 from adapters.http.address import from_this_machine
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Rate, Route, Scope
 from adapters.http.web.frame import Desk
+from adapters.http.web.rows import page_row
 from adapters.http.web.signin import signed_in
 from adapters.http.web.words import N_
 from gateway.errors import NotFoundError
@@ -35,23 +36,11 @@ async def sign_in(call: Call) -> web.Response:
     return signed_in(call, await _desk(call).sign_in(call.field("login")))
 
 
-def _row(method: str, path: str, handler, csrf: Csrf, rate: Rate, audit: str) -> Route:  # type: ignore[no-untyped-def]
-    return Route(
-        method=method,
-        path=path,
-        handler=handler,
-        access=Access.PUBLIC,
-        scope=Scope.NONE,
-        csrf=csrf,
-        rate=rate,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=N_("Prova Sambud"),
-    )
+def _row(method: str, path: str, handler: Handler, audit: str, rate: Rate | None = None) -> Route:
+    return page_row(method, path, handler, N_("Prova Sambud"), audit=audit, scope=Scope.NONE, rate=rate)
 
 
 DEMO_PAGES: Final = (
-    _row("GET", "/demo", show, Csrf.SAFE, Rate.READ, "none: the demo's own"),
-    _row("POST", "/demo/logga-in", sign_in, Csrf.FORM, Rate.SIGN_IN, "signed_in"),
+    _row("GET", "/demo", show, "none: the demo's own"),
+    _row("POST", "/demo/logga-in", sign_in, "signed_in", Rate.SIGN_IN),
 )

@@ -14,8 +14,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from adapters.http.api.shapes import cursor_text
-from adapters.http.routes import Access, Call, Csrf, Handler, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Rate, Route
 from adapters.http.web.locale import filters, local
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.casefile import Progress, Turn
 from gateway.model.base import InboxId
@@ -36,39 +37,13 @@ ANSWER_BY: Final = N_("Remissgruppen svarar senast %(day)s")
 
 
 def page(path: str, handler: Handler, title: str, *, help_: str = "arenden", audit: str = "") -> Route:
-    return Route(
-        method="GET",
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit=audit or "none: states and times, no content",
-        takes=None,
-        gives=None,
-        summary=title,
-        help=help_,
-    )
+    return page_row("GET", path, handler, title, audit=audit or "none: states and times, no content", help_=help_)
 
 
 def act(
     path: str, handler: Handler, title: str, audit: str, *, rate: Rate = Rate.WRITE, help_: str = "arenden"
 ) -> Route:
-    return Route(
-        method="POST",
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.FORM,
-        rate=rate,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help=help_,
-    )
+    return page_row("POST", path, handler, title, audit=audit, rate=rate, help_=help_)
 
 
 def today(call: Call) -> date:

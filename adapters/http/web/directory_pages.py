@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Rate, Route, Scope
 from adapters.http.web import security
 from adapters.http.web.nav import Link, NavItem
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import INBOX, N_, ROLE
 from gateway.directory_changes import MAX_FILE, Examined
 from gateway.errors import ConflictError, DecisionStaleError, FieldError, InvalidFormError
@@ -228,22 +229,8 @@ async def _sent(call: Call) -> tuple[str, str]:
     return text, "" if text.strip() else N_("Välj en fil, eller klistra in texten.")
 
 
-def _row(method: str, path: str, handler, title: str, audit: str, rate: Rate | None = None) -> Route:  # type: ignore[no-untyped-def]
-    safe = method == "GET"
-    return Route(
-        method=method,
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE if safe else Csrf.FORM,
-        rate=rate or (Rate.READ if safe else Rate.WRITE),
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help="adressbok",
-    )
+def _row(method: str, path: str, handler: Handler, title: str, audit: str, rate: Rate | None = None) -> Route:
+    return page_row(method, path, handler, title, audit=audit, help_="adressbok", scope=Scope.GATEWAY, rate=rate)
 
 
 _NONE: Final = "none: the directory is known to every user"

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Route, Scope
 from adapters.http.web.locale import local
 from adapters.http.web.log_words import (
     ACTIONS,
@@ -28,6 +28,7 @@ from adapters.http.web.log_words import (
     outcome_word,
 )
 from adapters.http.web.nav import Link, NavItem
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.audit import Event
 from gateway.decide import AccessAction
@@ -295,22 +296,8 @@ def _no_row() -> NotFoundError:
     )
 
 
-def _row(method: str, path: str, handler, title: str, audit: str, topic: str = "logg") -> Route:  # type: ignore[no-untyped-def]
-    safe = method == "GET"
-    return Route(
-        method=method,
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE if safe else Csrf.FORM,
-        rate=Rate.READ if safe else Rate.WRITE,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help=topic,
-    )
+def _row(method: str, path: str, handler: Handler, title: str, audit: str, topic: str = "logg") -> Route:
+    return page_row(method, path, handler, title, audit=audit, help_=topic, scope=Scope.GATEWAY)
 
 
 ROUTES: Final = (

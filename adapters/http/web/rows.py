@@ -1,12 +1,50 @@
-"""Rows of the route table for pages behind sign-in, so that a page module lists its pages in one line each.
+"""Rows of the route table for pages: every column said, most of them following from GET or POST.
 
-Why this exists: most pages of one group differ in path, handler, title and audit action only; everything else follows
-from whether they show or change something.
+Why this exists: the pages of a group differ in path, handler, title and audit action only. What follows from the method
+(forgery class, rate class) and from the scope (who may call) is written once, so that no page can forget it.
 """
 
 from __future__ import annotations
 
 from adapters.http.routes import Access, Csrf, Handler, Rate, Route, Scope
+
+
+def page_row(
+    method: str,
+    path: str,
+    handler: Handler,
+    title: str,
+    *,
+    audit: str,
+    help_: str = "",
+    scope: Scope = Scope.INBOX,
+    rate: Rate | None = None,
+    html: bool = True,
+    background: bool = False,
+) -> Route:
+    """A page (GET), or what a form of a page sends (POST).
+
+    Args:
+        html: False for a GET that gives a file or a stream.
+        background: a request that scripts make by themselves, so it keeps no session alive.
+    """
+    safe = method == "GET"
+    return Route(
+        method=method,
+        path=path,
+        handler=handler,
+        access=Access.PUBLIC if scope is Scope.NONE else Access.SESSION,
+        scope=scope,
+        csrf=Csrf.SAFE if safe else Csrf.FORM,
+        rate=rate or (Rate.READ if safe else Rate.WRITE),
+        audit=audit,
+        takes=None,
+        gives=None,
+        summary=title,
+        help=help_,
+        shows=html,
+        background=background,
+    )
 
 
 def shows(
@@ -21,38 +59,11 @@ def shows(
     background: bool = False,
 ) -> Route:
     """A page that shows something; without `html` a file or a stream."""
-    return Route(
-        method="GET",
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=scope,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help=help_,
-        shows=html,
-        background=background,
+    return page_row(
+        "GET", path, handler, title, audit=audit, help_=help_, scope=scope, html=html, background=background
     )
 
 
 def acts(path: str, handler: Handler, title: str, help_: str, *, audit: str, background: bool = False) -> Route:
     """What a form of a page sends."""
-    return Route(
-        method="POST",
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.FORM,
-        rate=Rate.WRITE,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help=help_,
-        background=background,
-    )
+    return page_row("POST", path, handler, title, audit=audit, help_=help_, background=background)

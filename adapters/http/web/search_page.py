@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Rate, Scope
 from adapters.http.web.nav import NavItem
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.errors import FieldError, InvalidFormError, NotFoundError
 from gateway.model.base import InboxId
@@ -85,32 +86,6 @@ def _href(call: Call, case: Case, box: Inbox) -> str:
 
 NAV: Final = (NavItem(path="/sok", label=N_("Sök"), roles=WHO, order=80),)
 ROUTES: Final = (
-    Route(
-        method="GET",
-        path="/sok",
-        handler=show,
-        access=Access.SESSION,
-        scope=Scope.OWN,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit="none: a case's name says nothing",
-        takes=None,
-        gives=None,
-        summary=N_("Sök"),
-        help="sok",
-    ),
-    Route(
-        method="POST",
-        path="/sok",
-        handler=by_number,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.FORM,
-        rate=Rate.READ,
-        audit="searched",
-        takes=None,
-        gives=None,
-        summary=N_("Sök"),
-        help="sok",
-    ),
+    page_row("GET", "/sok", show, N_("Sök"), audit="none: a case's name says nothing", help_="sok", scope=Scope.OWN),
+    page_row("POST", "/sok", by_number, N_("Sök"), audit="searched", help_="sok", rate=Rate.READ),
 )

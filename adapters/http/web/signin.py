@@ -11,11 +11,12 @@ from typing import Final
 from aiohttp import web
 
 from adapters.http.address import address_block
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Rate, Route, Scope
 from adapters.http.web import security
 from adapters.http.web.frame import told
 from adapters.http.web.mishaps import sign_in_page
 from adapters.http.web.nav import Link
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, NotFoundError, SignInError, TooManyAttemptsError
@@ -163,40 +164,12 @@ async def _step_up_page(call: Call, next_: str, *, status: int = 200, fault: str
     )
 
 
-def _page(path: str, handler, title: str, scope: Scope, help_: str = "") -> Route:  # type: ignore[no-untyped-def]
-    access = Access.PUBLIC if scope is Scope.NONE else Access.SESSION
-    return Route(
-        method="GET",
-        path=path,
-        handler=handler,
-        access=access,
-        scope=scope,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit="none: shows the caller's own",
-        takes=None,
-        gives=None,
-        summary=title,
-        help=help_,
-    )
+def _page(path: str, handler: Handler, title: str, scope: Scope, help_: str = "") -> Route:
+    return page_row("GET", path, handler, title, audit="none: shows the caller's own", help_=help_, scope=scope)
 
 
-def _act(path: str, handler, title: str, scope: Scope, audit: str, rate: Rate) -> Route:  # type: ignore[no-untyped-def]
-    access = Access.PUBLIC if scope is Scope.NONE else Access.SESSION
-    return Route(
-        method="POST",
-        path=path,
-        handler=handler,
-        access=access,
-        scope=scope,
-        csrf=Csrf.FORM,
-        rate=rate,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help="logga-in",
-    )
+def _act(path: str, handler: Handler, title: str, scope: Scope, audit: str, rate: Rate) -> Route:
+    return page_row("POST", path, handler, title, audit=audit, help_="logga-in", scope=scope, rate=rate)
 
 
 ROUTES: Final = (

@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Route, Scope
 from adapters.http.web.nav import Link, NavItem
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import DELIVERY, N_
 from gateway.consents import STOCKHOLM
 from gateway.errors import FieldError, InvalidFormError
@@ -112,21 +113,8 @@ def _query(values: Mapping[str, str]) -> str:
     return urlencode({name: value for name, value in values.items() if value})
 
 
-def _page(path: str, handler, title: str) -> Route:  # type: ignore[no-untyped-def]
-    return Route(
-        method="GET",
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit="transport_read",
-        takes=None,
-        gives=None,
-        summary=title,
-        help="leveranser",
-    )
+def _page(path: str, handler: Handler, title: str) -> Route:
+    return page_row("GET", path, handler, title, audit="transport_read", help_="leveranser", scope=Scope.GATEWAY)
 
 
 ROUTES: Final = (

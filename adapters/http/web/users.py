@@ -13,9 +13,10 @@ from typing import Final
 
 from aiohttp import web
 
-from adapters.http.routes import Access, Call, Csrf, Rate, Route, Scope
+from adapters.http.routes import Call, Handler, Route, Scope
 from adapters.http.web.log_pages import administrations
 from adapters.http.web.nav import Link, NavItem
+from adapters.http.web.rows import page_row
 from adapters.http.web.words import MEMBER, N_
 from gateway.administration import REPLACES, Account, UserAct
 from gateway.errors import FieldError, NotFoundError
@@ -265,22 +266,8 @@ def _done(call: Call) -> str:
     return call.tr(told) if told else ""
 
 
-def _row(method: str, path: str, handler, title: str, audit: str, topic: str) -> Route:  # type: ignore[no-untyped-def]
-    safe = method == "GET"
-    return Route(
-        method=method,
-        path=path,
-        handler=handler,
-        access=Access.SESSION,
-        scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE if safe else Csrf.FORM,
-        rate=Rate.READ if safe else Rate.WRITE,
-        audit=audit,
-        takes=None,
-        gives=None,
-        summary=title,
-        help=topic,
-    )
+def _row(method: str, path: str, handler: Handler, title: str, audit: str, topic: str) -> Route:
+    return page_row(method, path, handler, title, audit=audit, help_=topic, scope=Scope.GATEWAY)
 
 
 _ACTS: Final = "user_disabled, user_enabled, user_unlocked, session_ended or factor_replaced"
