@@ -65,8 +65,9 @@ FORMS: Mapping[str, tuple[str, str | Callable[[Site], str], str]] = {
     ),
     "propose, who": ("it", "/drift/medlemmar/foresla?inkorg=alvesta.ifo.vuxen", "inkorg"),
 }
-#: Where all three hundred are tried.
-ALL = {"sign-in, login", "sign-in, next", "directory, text", "log, object", "users, search", "draft, identity number"}
+#: Where all three hundred are tried: together in each run, and each of them with all in the campaign (--full).
+ALL = ("sign-in, login", "sign-in, next", "directory, text", "log, object", "users, search", "draft, identity number")
+WHOLE = [pytest.param(False, id="spread"), pytest.param(True, id="whole", marks=pytest.mark.full)]
 SEND = """([name, value]) => {
   const form = [...document.querySelectorAll("main form")].find((one) => one.elements[name] && one.method === "post");
   const field = form.elements[name];
@@ -101,12 +102,15 @@ def looking(page_as: Callable[..., Page]) -> Callable[[str], Page]:
 def test_there_are_three_hundred_different_payloads() -> None:
     assert len(SHAPES) == len(set(SHAPES)) == 60
     assert len(WRITTEN) == 5
+    assert {text for k in range(5) for _, text in payloads()[k::5]} == {text for _, text in payloads()}
     assert len({text for _, text in payloads()}) > 285  # a few shapes have nothing to write in another way
 
 
-def tried(name: str) -> list[tuple[str, str]]:
-    """All three hundred, or in the other fields fifty of them: the shapes in turn, in the five ways in turn."""
-    return payloads() if name in ALL else payloads()[:: len(WRITTEN) + 1]
+def tried(name: str, *, whole: bool) -> list[tuple[str, str]]:
+    """In the six fields every shape in one of the ways, or all three hundred; in the others some, or fifty of them."""
+    if name in ALL:
+        return payloads() if whole else payloads()[ALL.index(name) % len(WRITTEN) :: len(WRITTEN)]
+    return payloads()[:: len(WRITTEN) + 1 if whole else 5 * len(WRITTEN) + 1]
 
 
 def test_what_got_in_would_be_seen(watched: Watched, looking: Callable[[str], Page]) -> None:
@@ -122,31 +126,35 @@ def test_what_got_in_would_be_seen(watched: Watched, looking: Callable[[str], Pa
     watched.wrong.clear()
 
 
+@pytest.mark.parametrize("whole", WHOLE)
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_nothing_in_an_address_runs(looking: Callable[[str], Page], name: str) -> None:
+def test_nothing_in_an_address_runs(looking: Callable[[str], Page], name: str, whole: bool) -> None:
     login, where = ADDRESSES[name]
     page, seen = looking(login), Counter[str]()
-    for called, text in tried(name):
+    for called, text in tried(name, whole=whole):
         page.goto(where + quote(text, safe=""), wait_until="load")
         clean(page, seen, f"{name}, {called}")
     print(f"{name}: {dict(seen)}")
-    assert seen["pages looked at"] == len(tried(name))
+    assert seen["pages looked at"] == len(tried(name, whole=whole))
 
 
+@pytest.mark.parametrize("whole", WHOLE)
 @pytest.mark.parametrize("name", FORMS)
-def test_nothing_in_a_form_runs_when_it_comes_back(site: Site, looking: Callable[[str], Page], name: str) -> None:
+def test_nothing_in_a_form_runs_when_it_comes_back(
+    site: Site, looking: Callable[[str], Page], name: str, whole: bool
+) -> None:
     login, where, field = FORMS[name]
     where = where if isinstance(where, str) else where(site)
     page, seen = looking(login), Counter[str]()
     page.goto(where)
-    for called, text in tried(name):
+    for called, text in tried(name, whole=whole):
         if page.locator(f"main form[method=post] [name='{field}']").count() == 0:
             page.goto(where)
         with page.expect_navigation(wait_until="load"):
             page.evaluate(SEND, [field, text])
         clean(page, seen, f"{name}, {called}")
     print(f"{name}: {dict(seen)}")
-    assert seen["pages looked at"] == len(tried(name))
+    assert seen["pages looked at"] == len(tried(name, whole=whole))
 
 
 def test_nothing_that_a_colleague_wrote_runs(site: Site, looking: Callable[[str], Page]) -> None:
