@@ -24,6 +24,8 @@ from gateway.states import CaseState
 from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, VAXJO, County, a_county
 from tests.path.test_pages import TABLE, Browser, Reply, a_browser
 
+pytestmark = pytest.mark.slow  # each walks pages over a real connection; the fast core has test_pages
+
 Fields = Sequence[tuple[str, str]]
 
 

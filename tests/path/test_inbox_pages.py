@@ -21,6 +21,8 @@ from gateway.worklist import View
 from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, County, a_county
 from tests.path.test_pages import TABLE, Browser, Reply, a_browser
 
+pytestmark = pytest.mark.slow  # each walks pages over a real connection; the fast core has test_pages
+
 ANSWER = {
     "result": "EKELIDEN",
     "motivation": "Behovet av struktur motsvarar det som Ekeliden kan ge.",

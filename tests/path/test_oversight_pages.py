@@ -27,6 +27,8 @@ from gateway.workers import publish
 from tests.county import ALVESTA, DEMO_DIRECTORY, County, a_county, password_of
 from tests.path.test_pages import Browser, Reply, a_browser, browser, site
 
+pytestmark = pytest.mark.slow  # each walks pages over a real connection; the fast core has test_pages
+
 __all__ = ["browser", "site"]  # fixtures
 
 #: What the demo's referral says, in words that no page here may hold.
