@@ -21,6 +21,8 @@ from gateway.forms.demo import demo_answer, demo_consent, demo_referral
 from gateway.model.base import HOUR, MINUTE
 from tests.county import ALVESTA, County, a_county, password_of
 
+pytestmark = pytest.mark.slow  # a walk over a real connection; the fast core has the same path in memory
+
 
 @dataclass
 class Client:
