@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import web
 
 from adapters.http.api.casework import InInbox
 from adapters.http.api.shapes import Done
+from adapters.http.downloads import download
 from adapters.http.routes import Access, Call, Csrf, Model, Rate, Route, Scope
 from gateway.errors import InvalidRequestError
 from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId, MessageId
@@ -168,23 +168,7 @@ async def read_attachment(call: Call) -> web.StreamResponse:
     file, stream = await call.gateway.opening.attachment(
         call.signed, EnvelopeId(call.part("envelope")), AttachmentId(call.part("attachment"))
     )
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(file.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
-        }
-    )
-    await response.prepare(call.request)
-    try:
-        async for piece in stream:
-            await response.write(piece)
-    except BaseException:
-        if call.request.transport is not None:
-            call.request.transport.abort()
-        raise
-    await response.write_eof()
-    return response
+    return await download(call, file, stream)
 
 
 async def propose(call: Call) -> Sent:

@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 
 from aiohttp import BodyPartReader, web
 
+from adapters.http.downloads import download
 from adapters.http.routes import Call, Rate
 from adapters.http.web import security
-from adapters.http.web.deskroutes import act, download, page
+from adapters.http.web.deskroutes import act, page
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
 from gateway.attachments import ALLOWED, MAX_ATTACHMENTS, category_of

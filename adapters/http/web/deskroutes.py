@@ -6,9 +6,8 @@ whose turn, or which page a missing code leads to, must be the same on every pag
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -20,7 +19,7 @@ from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.casefile import Progress, Turn
 from gateway.model.base import InboxId
-from gateway.ports import AttachmentKey, Cursor
+from gateway.ports import Cursor
 
 #: Whose turn it is, in words; %(unit)s is the unit that was proposed, %(day)s the day to answer by.
 TURNS: Final = {
@@ -66,24 +65,3 @@ def to_code(call: Call, inbox: InboxId, back: str) -> web.Response:
 
 def following(cursor: Cursor | None) -> str:
     return cursor_text(cursor.at, cursor.id) if cursor else ""
-
-
-async def download(call: Call, file: AttachmentKey, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    """A file as a download, never shown by the browser; a fault closes the connection before its end is reached."""
-    headers: dict[str, Any] = {
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(file.size),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(call.request)
-    try:
-        async for piece in pieces:
-            await response.write(piece)
-    except BaseException:
-        if call.request.transport is not None:
-            call.request.transport.abort()
-        raise
-    await response.write_eof()
-    return response

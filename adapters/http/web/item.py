@@ -11,10 +11,11 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
+from adapters.http.downloads import download
 from adapters.http.routes import Call
 from adapters.http.web import security
 from adapters.http.web.again import code_page, with_window
@@ -147,23 +148,7 @@ async def attachment(call: Call) -> web.StreamResponse:
     """A file as a stream; a fault closes the connection before the announced length is reached."""
     _, envelope = where(call)
     file, stream = await call.gateway.opening.attachment(call.signed, envelope, AttachmentId(call.part("attachment")))
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(file.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
-        }
-    )
-    await response.prepare(call.request)
-    try:
-        async for piece in stream:
-            await response.write(piece)
-    except BaseException:
-        if call.request.transport is not None:
-            call.request.transport.abort()
-        raise
-    await response.write_eof()
-    return response
+    return await download(call, file, stream)
 
 
 # --- labels: who does what --------------------------------------------------------------------------------------------

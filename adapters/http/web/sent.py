@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from adapters.http.downloads import download
 from adapters.http.routes import Call
 from adapters.http.web.cases import WHYS
-from adapters.http.web.deskroutes import act, download, page, to_code
+from adapters.http.web.deskroutes import act, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
