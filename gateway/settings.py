@@ -21,7 +21,7 @@ from gateway.errors import SetupError
 
 PREFIX = "SAMBUD_"
 #: Read by other parts than the settings: a test's failpoint, and what only the test runner asks for.
-ELSEWHERE = frozenset({"FAILPOINT", "REQUIRE_PEERS", "TEST_POSTGRES_DSN", "CONFIG"})
+ELSEWHERE = frozenset({"FAILPOINT", "REQUIRE_PEERS", "TEST_POSTGRES_DSN", "TALLY", "CONFIG"})
 
 
 class Settings(BaseModel):

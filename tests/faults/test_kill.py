@@ -19,6 +19,7 @@ import pytest
 
 from gateway.model.base import MINUTE
 from tests.clock import instant
+from tests.faults.tally import tally
 
 ROOT = Path(__file__).parent.parent.parent
 START = instant(2026, 3, 2, 8)
@@ -121,13 +122,20 @@ def test_a_kill_at_any_step_loses_nothing_acknowledged_and_doubles_nothing(
     for rest in CHAIN[CHAIN.index(act) :]:
         machine.run(rest)
     end = machine.settled()
+    told = {line.split()[1] for line in machine.acknowledged() if line.split()[0] in ("sent", "proposed", "answered")}
+    tally(
+        "D01",
+        cases=1,
+        acknowledged_lost=len(told - set(end["ids"])),
+        doubled=max(0, len(end["messages"]) - len(EXPECTED)),
+        half=len(end["faults"]) + len(end["opened_without_receipt"]),
+    )
     assert end["messages"] == EXPECTED
     assert end["faults"] == []
     assert end["receipts"] == end["receipt_names"]
     assert end["opened_without_receipt"] == []
     assert end["case"] == "matched"
     assert end["answers"] == ["confirmed"]
-    told = {line.split()[1] for line in machine.acknowledged() if line.split()[0] in ("sent", "proposed", "answered")}
     assert told == set(end["ids"])
 
 

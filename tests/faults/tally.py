@@ -1,0 +1,85 @@
+"""Counts of the fault tests: how often each fault was injected, and how often a promise broke under it.
+
+Why this exists: "nothing acknowledged is lost" says little without the number of tries behind it. A test tallies what it
+injected under the row of the catalogue it belongs to; the end of the run prints the sums, and SAMBUD_TALLY=FILE writes
+them for `tools/reliability.py`, which renders docs/reliability.md.
+
+Rules: a row is described here once; a test counts cases that ran, never cases that were planned; the three figures are
+the ways in which the invariant can break (acknowledged => durable, one visible copy, logged; not acknowledged => absent
+or whole).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A row of the catalogue: what goes wrong, and how the tests make it go wrong."""
+
+    fault: str
+    how: str
+
+
+#: Sorted by id; a new row is a line here and a `tally` in a test.
+ROWS: Final[dict[str, Kind]] = {
+    "D01": Kind("kill -9 at each step", "SIGKILL at named steps of the program, in a process of its own"),
+}
+
+
+@dataclass(slots=True)
+class Sum:
+    """What the tests of one row found in this run."""
+
+    cases: int = 0
+    acknowledged_lost: int = 0
+    doubled: int = 0
+    half: int = 0
+    note: str = ""
+
+
+_SUMS: dict[str, Sum] = {}
+
+
+def tally(row: str, *, cases: int, acknowledged_lost: int = 0, doubled: int = 0, half: int = 0, note: str = "") -> None:
+    """Add to the counts of `row`. Call it before the assertions, so that a red run tells its figures too.
+
+    Raises:
+        KeyError: the row is not described in ROWS.
+    """
+    ROWS[row]
+    found = _SUMS.setdefault(row, Sum())
+    found.cases += cases
+    found.acknowledged_lost += acknowledged_lost
+    found.doubled += doubled
+    found.half += half
+    if note and note not in found.note:
+        found.note = f"{found.note}; {note}" if found.note else note
+
+
+def lines() -> list[str]:
+    """The sums, one line for each row that ran; nothing when none did."""
+    if not _SUMS:
+        return []
+    head = f"{'row':<5}{'cases':>8}{'lost':>6}{'doubled':>9}{'half':>6}  note"
+    return [head] + [
+        f"{row:<5}{found.cases:>8}{found.acknowledged_lost:>6}{found.doubled:>9}{found.half:>6}  {found.note}".rstrip()
+        for row, found in sorted(_SUMS.items())
+    ]
+
+
+def written(path: Path) -> None:
+    """Write this run's sums with its date and machine."""
+    told: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, {platform.machine()}",
+        "rows": {row: asdict(found) for row, found in sorted(_SUMS.items())},
+    }
+    path.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")
