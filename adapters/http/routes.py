@@ -129,6 +129,7 @@ class Route:
     help: str = ""  # of a page: its topic under /hjalp
     shows: bool = True  # of a GET page: it answers in HTML; False for a file or a stream of events
     background: bool = False  # the page asks by itself, so it is no use that keeps a session alive
+    stream: bool = False  # an answer without an end: no bound in time, but counted (adapters/http/admission.py)
 
     @property
     def page(self) -> bool:

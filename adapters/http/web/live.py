@@ -79,6 +79,15 @@ async def present(call: Call) -> web.Response:
 
 NOT_LOGGED: Final = "none: presence is neither stored nor logged"
 ROUTES: Final = (
-    shows("/inkorg/{inbox}/handelser", events, N_("Händelser"), HELP, audit=NOT_LOGGED, html=False, background=True),
+    shows(
+        "/inkorg/{inbox}/handelser",
+        events,
+        N_("Händelser"),
+        HELP,
+        audit=NOT_LOGGED,
+        html=False,
+        background=True,
+        stream=True,
+    ),
     acts("/inkorg/{inbox}/narvaro", present, N_("Närvaro"), HELP, audit=NOT_LOGGED, background=True),
 )

@@ -21,12 +21,14 @@ def page_row(
     rate: Rate | None = None,
     html: bool = True,
     background: bool = False,
+    stream: bool = False,
 ) -> Route:
     """A page (GET), or what a form of a page sends (POST).
 
     Args:
         html: False for a GET that gives a file or a stream.
         background: a request that scripts make by themselves, so it keeps no session alive.
+        stream: an answer without an end.
     """
     safe = method == "GET"
     return Route(
@@ -44,6 +46,7 @@ def page_row(
         help=help_,
         shows=html,
         background=background,
+        stream=stream,
     )
 
 
@@ -57,10 +60,20 @@ def shows(
     scope: Scope = Scope.INBOX,
     html: bool = True,
     background: bool = False,
+    stream: bool = False,
 ) -> Route:
     """A page that shows something; without `html` a file or a stream."""
     return page_row(
-        "GET", path, handler, title, audit=audit, help_=help_, scope=scope, html=html, background=background
+        "GET",
+        path,
+        handler,
+        title,
+        audit=audit,
+        help_=help_,
+        scope=scope,
+        html=html,
+        background=background,
+        stream=stream,
     )
 
 
