@@ -25,11 +25,12 @@ KEPT = ROOT / "docs" / "reliability.json"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 HEAD = """# Reliability
 
-What happens when something breaks, counted. The invariant is the same in every row: **acknowledged ⇒ durable, one visible
-copy, logged; not acknowledged ⇒ absent or whole, never half.** *Lost* counts acknowledged acts that were not there
-afterwards, *doubled* acts that were there twice, *half* anything incomplete that a reader could meet. All three must be 0;
-a test is red when one is not. *N, each run* is what `bash .ci/run` injects every time, *N, full* the longest campaign with
-`./sambud test --full`. Rendered by `tools/reliability.py` from the counts of those runs; a row with – has not been run so.
+What happens when something breaks, counted. The invariant is the same in every row: **acknowledged ⇒ durable, one
+visible copy, logged; not acknowledged ⇒ absent or whole, never half.** *Lost* counts acknowledged acts that were not
+there afterwards, *doubled* acts that were there twice, *half* anything incomplete that a reader could meet. All three
+must be 0; a test is red when one is not. *N, each run* is what `bash .ci/run` injects every time, *N, full* the
+longest campaign with `./sambud test --full`. Rendered by `tools/reliability.py` from the counts of those runs; a row
+with – has not been run so.
 
 | row | fault | how it is injected | N, each run | N, full | lost | doubled | half | when, where |
 |---|---|---|---|---|---|---|---|---|
