@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.http.api import casework, post, review, signin
+from adapters.http.api import cases, consents, drafts, forms, post, review, signin
 from adapters.http.routes import Route
 
-ROUTES: Final[tuple[Route, ...]] = (*signin.ROUTES, *casework.ROUTES, *post.ROUTES, *review.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *signin.ROUTES,
+    *cases.ROUTES,
+    *consents.ROUTES,
+    *drafts.ROUTES,
+    *forms.ROUTES,
+    *post.ROUTES,
+    *review.ROUTES,
+)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from adapters.http.api.casework import InInbox
-from adapters.http.api.shapes import Done
+from adapters.http.api.rows import call_row
+from adapters.http.api.shapes import Done, InInbox
 from adapters.http.downloads import download
-from adapters.http.routes import Access, Call, Csrf, Model, Rate, Route, Scope
+from adapters.http.routes import Call, Model
 from gateway.errors import InvalidRequestError
 from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId, MessageId
 from gateway.sending import Submission
@@ -202,114 +202,66 @@ async def disagree(call: Call) -> Done:
     return Done(id=answer.proposal)
 
 
-ROUTES = (
-    Route(
-        method="POST",
-        path="/api/v1/messages",
-        handler=send_draft,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
-        audit="sent",
-        takes=DraftOut,
-        gives=Sent,
-        status=201,
-        summary="Skicka ett utkast",
+ROUTES: Final = (
+    call_row(
+        "POST", "/messages", send_draft, "Skicka ett utkast", audit="sent", takes=DraftOut, gives=Sent, status=201
     ),
-    Route(
-        method="POST",
-        path="/api/v1/messages/direct",
-        handler=send_values,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/messages/direct",
+        send_values,
+        "Skicka en hel blankett utan utkast",
         audit="sent",
         takes=ValuesOut,
         gives=Sent,
         status=201,
-        summary="Skicka en hel blankett utan utkast",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/messages/{message}/take-back",
-        handler=take_back,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/messages/{message}/take-back",
+        take_back,
+        "Ångra innan det har lämnats",
         audit="taken_back",
         takes=InInbox,
-        gives=None,
         status=204,
-        summary="Ångra innan det har lämnats",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/envelopes/{envelope}/open",
-        handler=open_envelope,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
-        audit="opened",
-        takes=None,
-        gives=OpenedBody,
-        summary="Öppna ett meddelande",
+    call_row(
+        "POST", "/envelopes/{envelope}/open", open_envelope, "Öppna ett meddelande", audit="opened", gives=OpenedBody
     ),
-    Route(
-        method="GET",
-        path="/api/v1/envelopes/{envelope}/attachments/{attachment}",
-        handler=read_attachment,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    call_row(
+        "GET",
+        "/envelopes/{envelope}/attachments/{attachment}",
+        read_attachment,
+        "Hämta en bilaga",
         audit="attachment_read",
-        takes=None,
-        gives=None,
-        summary="Hämta en bilaga",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/answers",
-        handler=propose,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/answers",
+        propose,
+        "Föreslå ett svar till den andra platsen",
         audit="answer_proposed",
         takes=NewAnswer,
         gives=Sent,
         status=201,
-        summary="Föreslå ett svar till den andra platsen",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/answers/{proposal}/confirm",
-        handler=confirm,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/answers/{proposal}/confirm",
+        confirm,
+        "Bekräfta ett förslag: svaret går till avsändaren",
         audit="answer_confirmed",
         takes=Confirmation,
         gives=Sent,
         status=201,
-        summary="Bekräfta ett förslag: svaret går till avsändaren",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/answers/{proposal}/disagree",
-        handler=disagree,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/answers/{proposal}/disagree",
+        disagree,
+        "Vara oense: inget går till avsändaren",
         audit="answer_disagreed",
         takes=InInbox,
         gives=Done,
-        summary="Vara oense: inget går till avsändaren",
     ),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
+from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import limit_of, number_of
-from adapters.http.routes import Access, Call, Csrf, Model, Rate, Route, Scope
+from adapters.http.routes import Call, Model, Scope
 from gateway.decide import AccessAction
 
 
@@ -105,70 +106,49 @@ async def prove(call: Call) -> web.Response:
     return web.Response(text=text, content_type="text/plain")
 
 
-ROUTES = (
-    Route(
-        method="GET",
-        path="/api/v1/directory",
-        handler=read_directory,
-        access=Access.SESSION,
-        scope=Scope.OWN,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+ROUTES: Final = (
+    call_row(
+        "GET",
+        "/directory",
+        read_directory,
+        "Adressboken",
         audit="none: the directory is known to every user",
-        takes=None,
         gives=DirectoryBody,
-        summary="Adressboken",
+        scope=Scope.OWN,
     ),
-    Route(
-        method="GET",
-        path="/api/v1/audit/events",
-        handler=read_events,
-        access=Access.SESSION,
-        scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    call_row(
+        "GET",
+        "/audit/events",
+        read_events,
+        "Händelser i loggen, utan namn och innehåll",
         audit="log_read",
-        takes=None,
         gives=EventPage,
-        summary="Händelser i loggen, utan namn och innehåll",
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/audit/checkpoint",
-        handler=read_checkpoints,
-        access=Access.SESSION,
         scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    ),
+    call_row(
+        "GET",
+        "/audit/checkpoint",
+        read_checkpoints,
+        "Senaste signerade kontrollpunkt",
         audit="none: sizes and roots",
-        takes=None,
         gives=Checkpoints,
-        summary="Senaste signerade kontrollpunkt",
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/audit/verify",
-        handler=verify,
-        access=Access.SESSION,
         scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    ),
+    call_row(
+        "GET",
+        "/audit/verify",
+        verify,
+        "Kontrollera loggen",
         audit="none: counts only",
-        takes=None,
         gives=Reports,
-        summary="Kontrollera loggen",
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/audit/proof",
-        handler=prove,
-        access=Access.SESSION,
         scope=Scope.GATEWAY,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    ),
+    call_row(
+        "GET",
+        "/audit/proof",
+        prove,
+        "Bevis för en loggrad",
         audit="none: a leaf holds no identity",
-        takes=None,
-        gives=None,
-        summary="Bevis för en loggrad",
+        scope=Scope.GATEWAY,
     ),
 )

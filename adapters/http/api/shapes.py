@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Any
 
 from aiohttp import web
 
@@ -20,10 +19,10 @@ class Done(Model):
     id: str
 
 
-class Values(Model):
-    """A form's values."""
+class InInbox(Model):
+    """An act done from an inbox."""
 
-    values: dict[str, Any]
+    inbox: str
 
 
 def cursor_of(request: web.Request) -> Cursor | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import cursor_of, cursor_text, limit_of
-from adapters.http.routes import Access, Call, Csrf, Model, Rate, Route, Scope
+from adapters.http.routes import Call, Model, Rate, Scope
 from adapters.http.server import address_block
 from gateway.decide import AccessAction
 from gateway.model.base import InboxId, UserId
@@ -162,112 +165,70 @@ async def admit(call: Call) -> None:
     await call.gateway.inboxes.admit(call.signed, InboxId(call.part("inbox")), UserId(call.part("user")))
 
 
-ROUTES = (
-    Route(
-        method="POST",
-        path="/api/v1/sessions",
-        handler=sign_in,
-        access=Access.PUBLIC,
-        scope=Scope.NONE,
-        csrf=Csrf.BEARER,
-        rate=Rate.SIGN_IN,
+ROUTES: Final = (
+    call_row(
+        "POST",
+        "/sessions",
+        sign_in,
+        "Logga in med lösenord och kod",
         audit="signed_in",
         takes=SignIn,
         gives=Token,
         status=201,
-        summary="Logga in med lösenord och kod",
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/sessions",
-        handler=list_sessions,
-        access=Access.SESSION,
-        scope=Scope.OWN,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
-        audit="none: the caller's own sessions",
-        takes=None,
-        gives=SessionList,
-        summary="Mina inloggningar",
-    ),
-    Route(
-        method="DELETE",
-        path="/api/v1/sessions/current",
-        handler=sign_out,
-        access=Access.SESSION,
-        scope=Scope.OWN,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
-        audit="session_ended",
-        takes=None,
-        gives=None,
-        status=204,
-        summary="Logga ut",
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/inboxes/{inbox}/step-up",
-        handler=step_up,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
+        scope=Scope.NONE,
         rate=Rate.SIGN_IN,
+    ),
+    call_row(
+        "GET",
+        "/sessions",
+        list_sessions,
+        "Mina inloggningar",
+        audit="none: the caller's own sessions",
+        gives=SessionList,
+        scope=Scope.OWN,
+    ),
+    call_row("DELETE", "/sessions/current", sign_out, "Logga ut", audit="session_ended", status=204, scope=Scope.OWN),
+    call_row(
+        "POST",
+        "/inboxes/{inbox}/step-up",
+        step_up,
+        "Öppna ett fönster för läsning med en ny kod",
         audit="stepped_up",
         takes=Code,
         gives=Window,
-        summary="Öppna ett fönster för läsning med en ny kod",
+        rate=Rate.SIGN_IN,
     ),
-    Route(
-        method="GET",
-        path="/api/v1/inboxes",
-        handler=list_inboxes,
-        access=Access.SESSION,
-        scope=Scope.OWN,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    call_row(
+        "GET",
+        "/inboxes",
+        list_inboxes,
+        "Mina inkorgar",
         audit="none: the caller's own memberships",
-        takes=None,
         gives=InboxList,
-        summary="Mina inkorgar",
+        scope=Scope.OWN,
     ),
-    Route(
-        method="GET",
-        path="/api/v1/inboxes/{inbox}/messages",
-        handler=list_messages,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    call_row(
+        "GET",
+        "/inboxes/{inbox}/messages",
+        list_messages,
+        "Det som har kommit till en inkorg",
         audit="none: lines hold no identity and no content",
-        takes=None,
         gives=MessagePage,
-        summary="Det som har kommit till en inkorg",
     ),
-    Route(
-        method="GET",
-        path="/api/v1/inboxes/{inbox}/members",
-        handler=list_members,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.SAFE,
-        rate=Rate.READ,
+    call_row(
+        "GET",
+        "/inboxes/{inbox}/members",
+        list_members,
+        "Vilka som läser en inkorg",
         audit="none: every member may see the members",
-        takes=None,
         gives=MemberList,
-        summary="Vilka som läser en inkorg",
     ),
-    Route(
-        method="POST",
-        path="/api/v1/inboxes/{inbox}/members/{user}/admit",
-        handler=admit,
-        access=Access.SESSION,
-        scope=Scope.INBOX,
-        csrf=Csrf.BEARER,
-        rate=Rate.WRITE,
+    call_row(
+        "POST",
+        "/inboxes/{inbox}/members/{user}/admit",
+        admit,
+        "Släpp in en föreslagen medlem",
         audit="member_admitted",
-        takes=None,
-        gives=None,
         status=204,
-        summary="Släpp in en föreslagen medlem",
     ),
 )
