@@ -97,20 +97,25 @@ class SystemWiring:
         from adapters.http.web import NAV, PAGES
         from adapters.http.web.demo import DEMO_PAGES
         from adapters.http.web.frame import Web
+        from adapters.supervisor import READY, STOPPING, keep_alive, tell
 
         keyring = self._keyrings[id(gateway)]
         routes = (*ROUTES, *PAGES, *(DEMO_PAGES if demo else ()))
         app = application(gateway, routes, Web(gateway, routes, NAV, desk=demo))
         async with listening(app, settings.host, settings.port) as address:
             ready(address)
+            tell(READY)
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(name, stop.set)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(workers.run(gateway, lambda at: keyring.shred.sweep(older_than=at)))
+                living = group.create_task(keep_alive())
                 await stop.wait()
+                tell(STOPPING)
                 working.cancel()
+                living.cancel()
         await gateway.sign_in.tell_refusals()
         await workers.publish(gateway)
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from gateway.clidemo import bench, demo
+from gateway.cliroot import root_key
 from gateway.clirun import Wiring, run, settings_of
 from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
@@ -42,7 +43,8 @@ def init(context: click.Context) -> None:
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
-        if not settings.root_key_file.exists():
+        new = not settings.root_key_file.exists()
+        if new:
             if not settings.database and settings.database_file.exists():
                 raise SetupError(
                     "the database exists and its root key is missing",
@@ -55,7 +57,8 @@ def init(context: click.Context) -> None:
             await gateway.integrator.open_year()
             await gateway.integrator.flush()
         click.echo(f"Gatewayen är skapad i {settings.data_dir}.")
-        click.echo(f"Rotnyckeln ligger i {settings.root_key_file}: säkerhetskopiera den för sig, aldrig med data.")
+        if new:
+            click.echo(f"Rotnyckeln ligger i {settings.root_key_file}: säkerhetskopiera den för sig, aldrig med data.")
 
     run(work())
 
@@ -330,3 +333,4 @@ def doctor(context: click.Context) -> None:
 
 main.add_command(demo)
 main.add_command(bench)
+main.add_command(root_key)

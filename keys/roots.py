@@ -1,7 +1,10 @@
-"""K0, the root key: one file outside the data directory, readable by its owner alone.
+"""K0, the root key: one file outside the data directory, readable by the gateway's user alone.
 
 Why this exists: whoever holds K0 and the database can read every standard inbox, so K0 must not lie where the data
 lies, nor be readable by others. Only the file provider exists so far; a passphrase and PKCS #11 are not yet here.
+
+Rules: the file is the gateway user's own, mode 0400; or, as a service manager hands over a credential
+(systemd.exec(5), LoadCredential=), it is root's and an access list names the gateway's user as its only other reader.
 """
 
 from __future__ import annotations
@@ -10,11 +13,18 @@ import os
 import re
 import secrets
 import stat
+import struct
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import SetupError
 
+#: acl(5) as Linux keeps it (uapi/linux/posix_acl_xattr.h): a version, then tag, permissions and id of each entry.
+_ACL_NAME: Final = "system.posix_acl_access"
+_ACL_VERSION: Final = 2
+_ACL_ENTRY: Final = struct.Struct("<HHI")
+_USER_OBJ, _USER, _MASK = 0x01, 0x02, 0x10
+_READ: Final = 0x4
 _FORM: Final = re.compile(r"\Asambud-root-1 ([0-9a-f]{64})\n\Z")
 
 
@@ -57,14 +67,35 @@ def read_root(path: Path, *, data_dir: Path) -> bytes:
     except OSError:
         raise _trouble(path, "kan inte läsas", "Kontrollera att användaren som kör sambud äger filen.") from None
     with os.fdopen(descriptor) as file:
-        status = os.fstat(file.fileno())
-        if stat.S_IMODE(status.st_mode) & 0o177 or status.st_uid != os.geteuid():
+        if not (_own(file.fileno()) or _handed_over(file.fileno())):
             raise _trouble(path, "kan läsas av andra", f"Kör: chmod 0400 {path}, som den användare som kör sambud.")
         text = file.read(200)
     match = _FORM.match(text)
     if match is None:
         raise _trouble(path, "är inte en rotnyckel", "Kontrollera att rätt fil är angiven i SAMBUD_ROOT_KEY_FILE.")
     return bytes.fromhex(match[1])
+
+
+def _own(descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o177
+
+
+def _handed_over(descriptor: int) -> bool:
+    """Root's file that nobody but root and this user can read, and nobody can write."""
+    if os.fstat(descriptor).st_uid != 0:
+        return False
+    try:
+        listed = os.getxattr(descriptor, _ACL_NAME)
+    except OSError:  # no access list, or a file system without them
+        return False
+    if len(listed) % _ACL_ENTRY.size != 4 or int.from_bytes(listed[:4], "little") != _ACL_VERSION:
+        return False
+    return all(
+        not permissions & ~_READ
+        and (not permissions or tag in (_USER_OBJ, _MASK) or (tag, who) == (_USER, os.geteuid()))
+        for tag, permissions, who in _ACL_ENTRY.iter_unpack(listed[4:])
+    )
 
 
 def _trouble(path: Path, what: str, next_step: str) -> SetupError:
