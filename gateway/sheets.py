@@ -13,9 +13,10 @@ from typing import Final
 
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
-from gateway.errors import ConflictError, InvalidRequestError, StepUpRequiredError
+from gateway.errors import ConflictError, InvalidRequestError, NotFoundError, StepUpRequiredError
 from gateway.model.base import MINUTE, CaseId, InboxId, Instant, UserId
 from gateway.model.identity import User
+from gateway.model.path import CaseParty
 from gateway.model.queue import Sheet, Worksheet
 from gateway.ports import Clock, Insert, Store, Work, Worksheets
 from gateway.rights import Rights, Standing
@@ -110,9 +111,10 @@ class Notes:
         """The notes, hand-overs and deputies' reasons about a case, oldest first; reading them is logged first.
 
         Raises:
+            NotFoundError: the inbox takes no part in the case.
             StepUpRequiredError: no window is open for the inbox.
         """
-        standing = await self._standing(signed, inbox)
+        standing = await self._standing(signed, inbox, case)
         rows = await self._store.worksheets_of(inbox, case)
         if not rows:
             return []
@@ -133,9 +135,10 @@ class Notes:
 
         Raises:
             InvalidRequestError: empty, or longer than 4,000 characters.
+            NotFoundError: the inbox takes no part in the case.
             StepUpRequiredError: no window is open for the inbox.
         """
-        standing = await self._standing(signed, inbox)
+        standing = await self._standing(signed, inbox, case)
         told = {"text": text_of(text)}
         if await self._just_written(standing, case, told):
             return
@@ -157,8 +160,10 @@ class Notes:
             return False
         return await self._sheets.told(standing, mine[-1]) == told
 
-    async def _standing(self, signed: Signed, inbox: InboxId) -> Standing:
+    async def _standing(self, signed: Signed, inbox: InboxId, case: CaseId) -> Standing:
         standing = await self._rights.act(signed, inbox, AccessAction.WRITE_NOTE)
+        if await self._store.get(CaseParty, case, inbox) is None:
+            raise NotFoundError("no such case", swedish="Ärendet finns inte, eller är inte ert.")
         if await self._sessions.window(signed, standing.inbox) is None:
             raise StepUpRequiredError(
                 "a fresh factor is needed",

@@ -9,22 +9,28 @@ navigation and the API description come from the same table. Pages stand in it b
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
 
 from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 from pydantic import BaseModel, ConfigDict
 
-from gateway.errors import SetupError
+from adapters.http.parameters import PARTS, Query
+from gateway.errors import GatewayError, InvalidRequestError, SetupError
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
 
 if TYPE_CHECKING:
     from adapters.http.web.frame import Web
 
+DESCRIPTION: Final = "/api/openapi.json"  # the API's description of itself, beside its versions
+PAGE_PATH: Final = r"/|(?:/[a-z0-9_{}-]+)+"
+API_PATH: Final = rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}"
+MAX_KEY: Final = 128  # characters of an Idempotency-Key
 Handler = Callable[["Call"], Awaitable["web.StreamResponse | BaseModel | None"]]
 
 
@@ -59,10 +65,32 @@ class Rate(StrEnum):
     UPLOAD = "upload"
 
 
+class Tag(StrEnum):
+    """What a call of the API is for, in the order of a message's path: the chapters of its description."""
+
+    SIGN_IN = "Logga in"
+    INBOXES = "Inkorgar"
+    CASES = "Ärenden"
+    COMPOSE = "Skriva"
+    DECIDE = "Samtycke och beslut"
+    SEND = "Skicka"
+    DELIVER = "Leverera"
+    OPEN = "Öppna"
+    WORK = "Arbeta tillsammans"
+    ANSWER = "Svara"
+    AUDIT = "Granska"
+    MANAGE = "Förvalta"
+
+
 class Model(BaseModel):
     """A request or response body: no unknown members, no coercion of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def of(cls, row: object) -> Self:
+        """The body that has its members from the attributes of `row` that have their names."""
+        return cls.model_validate(row, from_attributes=True)
 
 
 def _no_form() -> MultiDictProxy[str]:
@@ -82,6 +110,7 @@ class Call:
     correlation: str = ""
     route: Route | None = None
     renderer: Web | None = None
+    args: Mapping[str, int | str] = field(default_factory=dict)  # the parameters of a call of the API, checked
 
     @property
     def signed(self) -> Signed:
@@ -101,6 +130,30 @@ class Call:
         """A part of the path."""
         return self.request.match_info[name]
 
+    def text(self, name: str) -> str:
+        """A parameter of the API's address; empty when it was not given."""
+        return str(self.args.get(name, ""))
+
+    def number(self, name: str) -> int:
+        """A parameter of the API's address that is a number and has a default."""
+        return int(self.args[name])
+
+    @property
+    def key(self) -> str:
+        """The Idempotency-Key header; empty when there is none.
+
+        Raises:
+            InvalidRequestError: longer than 128 characters, or not printable ASCII.
+        """
+        key = self.request.headers.get("Idempotency-Key", "")
+        if len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
+            raise InvalidRequestError(
+                "not an idempotency key",
+                swedish="Nyckeln i Idempotency-Key går inte att använda.",
+                next_step="Välj en ny.",
+            )
+        return key
+
     def field(self, name: str) -> str:
         """A field of the page's form, without the white space around it; empty when it was not sent."""
         return self.form.get(name, "").strip()
@@ -108,6 +161,16 @@ class Call:
     def tr(self, text: str, **values: object) -> str:
         """`text` in the reader's language; Swedish is the source, values stand as %(name)s."""
         return self.web.text(self.lang, text, **values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormPart:
+    """A part of a multipart/form-data body."""
+
+    name: str
+    about: str
+    required: bool
+    choices: tuple[str, ...] = ()  # a text out of these; without them a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +192,14 @@ class Route:
     help: str = ""  # of a page: its topic under /hjalp
     shows: bool = True  # of a GET page: it answers in HTML; False for a file or a stream of events
     background: bool = False  # the page asks by itself, so it is no use that keeps a session alive
+    # Of a call of the API, for its contract (openapi.py):
+    tag: Tag | None = None
+    query: tuple[Query, ...] = ()
+    fails: tuple[type[GatewayError], ...] = ()  # beside what every call of its kind may answer (contract.py)
+    keyed: bool = False  # takes an Idempotency-Key: the same call with the same key is done once
+    parts: tuple[FormPart, ...] = ()  # of a multipart/form-data body
+    media: str = ""  # the type of an answer that is no JSON
+    location: str = ""  # where what was made can be read: a path with members of the answer in braces
     stream: bool = False  # an answer without an end: no bound in time, but counted (adapters/http/admission.py)
 
     @property
@@ -142,6 +213,13 @@ def is_page(path: str) -> bool:
     return not path.startswith("/api/")
 
 
+def location_of(route: Route, request: web.Request, made: BaseModel) -> str:
+    """Where what was made can be read (RFC 9110 §10.2.2); empty when the row names no place."""
+    named = {name: quote(str(value), safe="") for name, value in request.match_info.items()}
+    named |= {name: quote(str(getattr(made, name)), safe="") for name in type(made).model_fields}
+    return route.location.format_map(named)
+
+
 def check(routes: Sequence[Route]) -> None:
     """Raises SetupError for a row that leaves something open, and for two rows with one method and path."""
     seen: set[tuple[str, str]] = set()
@@ -150,11 +228,14 @@ def check(routes: Sequence[Route]) -> None:
         complete = bool(
             route.audit
             and route.summary
-            and re.fullmatch(r"/|(?:/[a-z0-9_{}-]+)+" if route.page else r"/api/v1/[a-z0-9_/{}-]+", route.path)
+            and re.fullmatch(
+                r"/|(?:/[a-z0-9_{}-]+)+" if route.page else rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}", route.path
+            )
             and route.csrf is (Csrf.SAFE if safe else Csrf.FORM if route.page else Csrf.BEARER)
             and not (route.page and (route.takes or route.gives))
             and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)
             and (route.audit != "none" or safe)
+            and (route.page or route.path == DESCRIPTION or _described(route))
         )
         name = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
         if not complete or name in seen:
@@ -162,3 +243,26 @@ def check(routes: Sequence[Route]) -> None:
                 f"route {route.method} {route.path} is not complete", next_step="Fyll i routens alla kolumner."
             )
         seen.add(name)
+
+
+def _described(route: Route) -> bool:
+    """Whether a call of the API says all that its contract needs."""
+    named = re.findall(r"\{(\w+)\}", route.path)
+    answers = [bool(route.gives), bool(route.media), route.status == 204]
+    bodies = [bool(route.takes), bool(route.parts)]
+    return bool(
+        route.tag is not None
+        and all(name in PARTS for name in named)
+        and len(set(named)) == len(named)
+        and answers.count(True) == 1
+        and bodies.count(True) <= 1
+        and not (any(bodies) and route.method in ("GET", "DELETE"))
+        and not (route.keyed and route.method != "POST")
+        and len({one.name for one in route.query}) == len(route.query)
+        and set(re.findall(r"\{(\w+)\}", route.location)) <= _members(route)
+    )
+
+
+def _members(route: Route) -> set[str]:
+    given = set(route.gives.model_fields) if route.gives else set()
+    return given | set(re.findall(r"\{(\w+)\}", route.path))

@@ -17,9 +17,10 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from adapters.http import parameters
 from adapters.http.address import address_block as address_block
 from adapters.http.problems import plain, problem
-from adapters.http.routes import Access, Call, Route, check, is_page
+from adapters.http.routes import Access, Call, Route, check, is_page, location_of
 from adapters.http.web import entry, mishaps
 from adapters.http.web.assets import PREFIX
 from adapters.http.web.frame import Web
@@ -172,12 +173,13 @@ def _handler(gateway: Gateway, route: Route):  # type: ignore[no-untyped-def]
     async def handle(request: web.Request) -> web.StreamResponse:
         signed = await _signed(gateway, request) if route.access is Access.SESSION else None
         body = await _body(route, request)
-        result = await route.handler(Call(gateway, request, body, signed))
+        args = parameters.read(route.query, request)
+        result = await route.handler(Call(gateway, request, body, signed, args=args))
         if isinstance(result, web.StreamResponse):
             return result
         if result is None:
             return web.Response(status=204)
-        return json_response(result, route.status)
+        return json_response(result, route.status, location_of(route, request, result))
 
     return handle
 
@@ -194,8 +196,10 @@ def _page_handler(renderer: Web, route: Route):  # type: ignore[no-untyped-def]
     return handle
 
 
-def json_response(model: BaseModel, status: int = 200) -> web.Response:
-    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
+def json_response(model: BaseModel, status: int = 200, location: str = "") -> web.Response:
+    headers = {"Location": location} if location else None
+    body = model.model_dump_json().encode()
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 async def _signed(gateway: Gateway, request: web.Request) -> Signed:

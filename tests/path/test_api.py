@@ -143,9 +143,20 @@ async def test_a_case_system_walks_the_whole_path(client: Client) -> None:
 
 
 def _fill(route: Route) -> str:
-    parts = {"inbox": "seat.ekeliden", "form": "consent", "version": "1"}
+    parts = {"inbox": "seat.ekeliden", "form": "consent", "version": "1", "session": "0" * 12}
     path = route.path.removeprefix("/api/v1")
-    for name in ("inbox", "case", "user", "draft", "consent", "message", "envelope", "attachment", "proposal"):
+    for name in (
+        "inbox",
+        "session",
+        "case",
+        "user",
+        "draft",
+        "consent",
+        "message",
+        "envelope",
+        "attachment",
+        "proposal",
+    ):
         path = path.replace("{" + name + "}", parts.get(name, "00000000-0000-4000-8000-000000000000"))
     return path.replace("{form}", "consent").replace("{version}", "1")
 

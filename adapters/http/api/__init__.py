@@ -1,18 +1,40 @@
-"""The JSON API, version 1: the path as far as it goes today. `ROUTES` is the one table."""
+"""The JSON API, version 1. `ROUTES` is the one table, in the order of a message's path."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from adapters.http.api import cases, consents, drafts, forms, post, review, signin
+from adapters.http.api import (
+    answers,
+    attachments,
+    cases,
+    consents,
+    drafts,
+    forms,
+    inboxes,
+    post,
+    registrator,
+    review,
+    signin,
+    transport,
+    users,
+    work,
+)
 from adapters.http.routes import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
+    *inboxes.ROUTES,
     *cases.ROUTES,
-    *consents.ROUTES,
-    *drafts.ROUTES,
     *forms.ROUTES,
+    *drafts.ROUTES,
+    *attachments.ROUTES,
+    *consents.ROUTES,
     *post.ROUTES,
+    *registrator.ROUTES,
+    *transport.ROUTES,
+    *work.ROUTES,
+    *answers.ROUTES,
     *review.ROUTES,
+    *users.ROUTES,
 )

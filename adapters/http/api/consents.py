@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from adapters.http.api.rows import call_row
-from adapters.http.api.shapes import Done, InInbox
-from adapters.http.routes import Call, Model
+from adapters.http.api.shapes import At, Done, FormValues, Id, InboxName, InInbox
+from adapters.http.routes import Call, Model, Tag
+from gateway.errors import IllegalTransitionError, InvalidFormError
 from gateway.model.base import CaseId, ConsentId, InboxId
+from gateway.model.classes import Category
+from gateway.states import ConsentState
 
 
 class NewConsent(Model):
-    inbox: str
-    case: str
-    values: dict[str, Any]
+    """`values` are the answers of the form `consent`; `refused` notes that it was asked for and not given."""
+
+    inbox: InboxName
+    case: Id
+    values: FormValues
     refused: bool = False
 
 
+class Pair(Model):
+    sender: str
+    recipient: str
+
+
 class ConsentLine(Model):
-    id: str
-    case: str
-    state: str
-    valid_from: int
-    valid_to: int
+    id: Id
+    case: Id
+    state: ConsentState
+    valid_from: At
+    valid_to: At
     purposes: list[str]
-    categories: list[str]
-    exchanges: list[list[str]]
+    categories: list[Category]
+    exchanges: list[Pair]
 
 
 class ConsentList(Model):
@@ -57,8 +67,8 @@ async def list_consents(call: Call) -> ConsentList:
                 valid_from=consent.valid_from,
                 valid_to=consent.valid_to,
                 purposes=[str(purpose) for purpose in terms.purposes],
-                categories=[str(category) for category in terms.categories],
-                exchanges=[[pair.sender, pair.recipient] for pair in terms.exchanges],
+                categories=sorted(terms.categories),
+                exchanges=[Pair(sender=pair.sender, recipient=pair.recipient) for pair in terms.exchanges],
             )
             for consent, terms in found
         ]
@@ -71,25 +81,30 @@ ROUTES: Final = (
         "/consents",
         record_consent,
         "Anteckna ett samtycke, eller att det vägrades",
-        audit="consent_recorded",
+        tag=Tag.DECIDE,
+        audit="consent_recorded or consent_refused",
         takes=NewConsent,
         gives=Done,
         status=201,
+        fails=(InvalidFormError,),
     ),
     call_row(
         "POST",
         "/consents/{consent}/withdraw",
         withdraw_consent,
         "Återkalla ett samtycke",
+        tag=Tag.DECIDE,
         audit="consent_withdrawn",
         takes=InInbox,
         gives=Done,
+        fails=(IllegalTransitionError,),
     ),
     call_row(
         "GET",
         "/inboxes/{inbox}/cases/{case}/consents",
         list_consents,
         "Samtycken i ett ärende",
+        tag=Tag.DECIDE,
         audit="none: administrative facts of the own case",
         gives=ConsentList,
     ),

@@ -1,86 +1,109 @@
-"""Drafts and their attachments over the API."""
+"""Drafts over the API: begin, save, read, and see what would go to whom before it is sent."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Annotated, Final
 
-from aiohttp import BodyPartReader
+from pydantic import Field
 
 from adapters.http.api.rows import call_row
-from adapters.http.api.shapes import Done, cursor_of, cursor_text, limit_of
-from adapters.http.routes import Call, Model, Rate
-from gateway.attachments import category_of
-from gateway.errors import InvalidRequestError
+from adapters.http.api.shapes import (
+    Address,
+    At,
+    FormName,
+    FormValues,
+    FormVersion,
+    Id,
+    InboxName,
+    Next,
+    Version,
+    cursor,
+    cursor_text,
+)
+from adapters.http.parameters import AFTER, limit
+from adapters.http.routes import Call, Model, Tag
+from gateway.errors import InvalidFormError, RecipientError, RefusedError, StepUpRequiredError, UnknownFormError
 from gateway.model.base import CaseId, DraftId, InboxId
-from gateway.model.path import Draft
+from gateway.model.classes import Stage
 
-PIECE: Final = 64 * 1024
+MOST_RECIPIENTS: Final = 64
+To = Annotated[list[Address], Field(max_length=MOST_RECIPIENTS, examples=[["remissgrupp"]])]
 
 
 class NewDraft(Model):
-    inbox: str
-    case: str
-    form_type: str
-    form_version: int
-    values: dict[str, Any]
+    inbox: InboxName
+    case: Id
+    form_type: FormName
+    form_version: FormVersion
+    values: FormValues
 
 
 class SavedDraft(Model):
-    version: int
-    values: dict[str, Any]
+    """All answers; `version` is the one that was read."""
+
+    version: Version
+    values: FormValues
 
 
 class DraftLine(Model):
-    id: str
-    version: int
-    inbox: str
-    case: str
-    form_type: str
-    form_version: int
-    changed_at: int
+    id: Id
+    version: Version
+    inbox: InboxName
+    case: Id
+    form_type: FormName
+    form_version: FormVersion
+    changed_at: At
 
 
 class DraftBody(Model):
     draft: DraftLine
-    values: dict[str, Any]
+    values: FormValues
 
 
 class DraftPage(Model):
     drafts: list[DraftLine]
-    next: str
+    next: Next
 
 
 class Recipients(Model):
-    recipients: list[str]
+    recipients: To
 
 
 class PreviewLine(Model):
-    inbox: str
-    stage: str
+    """What one inbox would get: names of fields sent and held back; with `denied` nothing, and why."""
+
+    inbox: InboxName
+    stage: Stage
     denied: bool
-    sent: list[str]
-    held_back: list[str]
-    warnings: list[str]
+    sent: tuple[str, ...]
+    held_back: tuple[str, ...]
+    warnings: tuple[str, ...]
     reason: str
     next_step: str
-    rules: list[str]
+    rules: tuple[str, ...]
 
 
 class PreviewBody(Model):
     recipients: list[PreviewLine]
 
 
-def draft_line(draft: Draft) -> DraftLine:
-    return DraftLine(
-        id=draft.id,
-        version=draft.version,
-        inbox=draft.inbox,
-        case=draft.case,
-        form_type=draft.form_type,
-        form_version=draft.form_version,
-        changed_at=draft.changed_at,
-    )
+class PlaceLine(Model):
+    """An inbox that can be sent to, and how many members can open what comes."""
+
+    inbox: InboxName
+    name: str
+    organisation: str
+    readers: int
+
+
+class AddressLine(Model):
+    id: Address
+    name: str
+    places: list[PlaceLine]
+
+
+class AddressList(Model):
+    addresses: list[AddressLine]
 
 
 async def create_draft(call: Call) -> DraftLine:
@@ -88,18 +111,26 @@ async def create_draft(call: Call) -> DraftLine:
     draft = await call.gateway.drafts.create(
         call.signed, InboxId(body.inbox), CaseId(body.case), body.form_type, body.form_version, body.values
     )
-    return draft_line(draft)
+    return DraftLine.of(draft)
+
+
+async def refer(call: Call) -> DraftLine:
+    return DraftLine.of(await call.gateway.casework.refer(call.signed, CaseId(call.part("case"))))
+
+
+async def write(call: Call) -> DraftLine:
+    return DraftLine.of(await call.gateway.casework.write(call.signed, CaseId(call.part("case"))))
 
 
 async def save_draft(call: Call) -> DraftLine:
     body: SavedDraft = call.body
-    draft = await call.gateway.drafts.save(call.signed, DraftId(call.part("draft")), body.version, body.values)
-    return draft_line(draft)
+    saved = await call.gateway.drafts.save(call.signed, DraftId(call.part("draft")), body.version, body.values)
+    return DraftLine.of(saved)
 
 
 async def open_draft(call: Call) -> DraftBody:
     opened = await call.gateway.drafts.open(call.signed, DraftId(call.part("draft")))
-    return DraftBody(draft=draft_line(opened.draft), values=dict(opened.values))
+    return DraftBody(draft=DraftLine.of(opened.draft), values=dict(opened.values))
 
 
 async def discard_draft(call: Call) -> None:
@@ -107,12 +138,33 @@ async def discard_draft(call: Call) -> None:
 
 
 async def list_drafts(call: Call) -> DraftPage:
-    limit = limit_of(call.request)
-    inbox = InboxId(call.part("inbox"))
-    found = await call.gateway.drafts.list(call.signed, inbox, after=cursor_of(call.request), limit=limit)
-    last = found[-1] if len(found) == limit else None
+    most, inbox = call.number("limit"), InboxId(call.part("inbox"))
+    found = await call.gateway.drafts.list(call.signed, inbox, after=cursor(call), limit=most)
+    last = found[-1] if len(found) == most else None
     return DraftPage(
-        drafts=[draft_line(draft) for draft in found], next=cursor_text(last.created_at, last.id) if last else ""
+        drafts=[DraftLine.of(draft) for draft in found], next=cursor_text(last.created_at, last.id) if last else ""
+    )
+
+
+async def list_addresses(call: Call) -> AddressList:
+    found = await call.gateway.casework.addresses(call.signed, DraftId(call.part("draft")))
+    return AddressList(
+        addresses=[
+            AddressLine(
+                id=one.id,
+                name=one.name,
+                places=[
+                    PlaceLine(
+                        inbox=place.inbox.id,
+                        name=place.inbox.name,
+                        organisation=place.organisation,
+                        readers=place.readers,
+                    )
+                    for place in one.places
+                ],
+            )
+            for one in found
+        ]
     )
 
 
@@ -125,102 +177,107 @@ async def preview(call: Call) -> PreviewBody:
                 inbox=decided.inbox,
                 stage=decided.stage,
                 denied=decided.denied,
-                sent=list(seen.fields[decided.inbox]),
-                held_back=list(seen.held_back[decided.inbox]),
-                warnings=list(decided.warnings),
+                sent=tuple(seen.fields[decided.inbox]),
+                held_back=tuple(seen.held_back[decided.inbox]),
+                warnings=tuple(decided.warnings),
                 reason=decided.reason,
                 next_step=decided.next_step,
-                rules=list(decided.rules),
+                rules=tuple(decided.rules),
             )
             for decided in seen.decision.recipients
         ]
     )
 
 
-async def upload(call: Call) -> Done:
-    """multipart/form-data with `category` (optional, first) and `file`; the file is never held in memory."""
-    if not call.request.content_type.startswith("multipart/"):
-        raise InvalidRequestError(
-            "an attachment comes as multipart/form-data",
-            swedish="Bilagan ska skickas som multipart/form-data.",
-            next_step="Skicka fälten category och file.",
-        )
-    reader = await call.request.multipart()
-    category = "SOCIAL"
-    for _ in range(4):
-        part = await reader.next()
-        if part is None or not isinstance(part, BodyPartReader):
-            break
-        if part.name == "category":
-            category = (await part.read(decode=False))[:64].decode("utf-8", "replace")
-        elif part.name == "file":
-            row = await call.gateway.attachments.add(
-                call.signed,
-                DraftId(call.part("draft")),
-                part.filename or "",
-                category_of(category),
-                _pieces(part),
-            )
-            return Done(id=row.id)
-    raise InvalidRequestError(
-        "no part named file", swedish="Ingen fil följde med.", next_step="Skicka filen i fältet file."
-    )
-
-
-async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while piece := await part.read_chunk(PIECE):
-        yield piece
-
-
+OWN_WORDS: Final = "none: the writer's own words, sealed"
 ROUTES: Final = (
     call_row(
         "POST",
         "/drafts",
         create_draft,
         "Börja ett utkast",
-        audit="none: the writer's own words, sealed",
+        tag=Tag.COMPOSE,
+        audit=OWN_WORDS,
         takes=NewDraft,
         gives=DraftLine,
         status=201,
+        fails=(UnknownFormError,),
+        location="/drafts/{id}",
     ),
-    call_row("GET", "/drafts/{draft}", open_draft, "Läs ett utkast", audit="draft_opened", gives=DraftBody),
+    call_row(
+        "POST",
+        "/cases/{case}/referral",
+        refer,
+        "Ärendets uppdragsblankett att skriva: den som är påbörjad, eller en ny med det som är känt",
+        tag=Tag.COMPOSE,
+        audit="none: a line of a draft; an earlier referral that it begins from is logged as opened",
+        gives=DraftLine,
+        fails=(StepUpRequiredError, RefusedError),
+    ),
+    call_row(
+        "POST",
+        "/cases/{case}/message",
+        write,
+        "Ärendets meddelande att skriva: det som är påbörjat, eller ett nytt",
+        tag=Tag.COMPOSE,
+        audit=OWN_WORDS,
+        gives=DraftLine,
+    ),
+    call_row(
+        "GET",
+        "/drafts/{draft}",
+        open_draft,
+        "Läs ett utkast",
+        tag=Tag.COMPOSE,
+        audit="draft_opened",
+        gives=DraftBody,
+    ),
     call_row(
         "PUT",
         "/drafts/{draft}",
         save_draft,
         "Spara ett utkast",
-        audit="none: the writer's own words, sealed",
+        tag=Tag.COMPOSE,
+        audit=OWN_WORDS,
         takes=SavedDraft,
         gives=DraftLine,
     ),
     call_row(
-        "DELETE", "/drafts/{draft}", discard_draft, "Kasta ett utkast", audit="none: never sent to anybody", status=204
+        "DELETE",
+        "/drafts/{draft}",
+        discard_draft,
+        "Kasta ett utkast",
+        tag=Tag.COMPOSE,
+        audit="none: never sent to anybody",
     ),
     call_row(
         "GET",
         "/inboxes/{inbox}/drafts",
         list_drafts,
         "Utkast i en inkorg",
+        tag=Tag.COMPOSE,
         audit="none: lines hold no content",
         gives=DraftPage,
+        query=(AFTER, limit()),
+    ),
+    call_row(
+        "GET",
+        "/drafts/{draft}/addresses",
+        list_addresses,
+        "Vart ett utkast kan skickas",
+        tag=Tag.COMPOSE,
+        audit="none: from the directory",
+        gives=AddressList,
     ),
     call_row(
         "POST",
         "/drafts/{draft}/preview",
         preview,
         "Se vad som skulle gå till vem",
-        audit="none: nothing leaves the writer",
+        tag=Tag.DECIDE,
+        audit="none: names of fields, and nothing leaves the writer",
         takes=Recipients,
         gives=PreviewBody,
-    ),
-    call_row(
-        "POST",
-        "/drafts/{draft}/attachments",
-        upload,
-        "Bifoga en fil",
-        audit="attachment_added",
-        gives=Done,
-        status=201,
-        rate=Rate.UPLOAD,
+        fails=(InvalidFormError, RecipientError, RefusedError),
     ),
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from adapters.http.api.rows import call_row
-from adapters.http.routes import Call, Model, Scope
+from adapters.http.api.shapes import FormName, FormVersion
+from adapters.http.routes import Call, Model, Scope, Tag
+from gateway.errors import UnknownFormError
 
 
 class FormLine(Model):
-    id: str
-    version: int
+    id: FormName
+    version: FormVersion
     title: str
     digest: str
 
@@ -19,52 +21,47 @@ class FormList(Model):
     forms: list[FormLine]
 
 
+class Section(Model):
+    id: str
+    title: str
+    fields: tuple[str, ...]
+
+
 class FormBody(Model):
+    """`json_schema` says what `values` may be."""
+
     form: FormLine
     statement: str
-    sections: list[dict[str, Any]]
+    sections: list[Section]
     json_schema: dict[str, Any]
 
 
 async def list_forms(call: Call) -> FormList:
-    return FormList(
-        forms=[
-            FormLine(id=form.id, version=form.version, title=form.title, digest=form.digest)
-            for form in call.gateway.forms.all()
-        ]
-    )
+    return FormList(forms=[FormLine.of(form) for form in call.gateway.forms.all()])
 
 
 async def read_form(call: Call) -> FormBody:
-    version = call.part("version")
-    form = call.gateway.forms.get(call.part("form"), int(version) if version.isdigit() and len(version) < 6 else 0)
+    form = call.gateway.forms.get(call.part("form"), int(call.part("version")))
     return FormBody(
-        form=FormLine(id=form.id, version=form.version, title=form.title, digest=form.digest),
+        form=FormLine.of(form),
         statement=form.statement,
-        sections=[
-            {"id": section.id, "title": section.title, "fields": list(section.fields)} for section in form.sections
-        ],
+        sections=[Section.of(section) for section in form.sections],
         json_schema=form.schema,
     )
 
 
+PUBLIC: Final = "none: form definitions are public"
 ROUTES: Final = (
-    call_row(
-        "GET",
-        "/forms",
-        list_forms,
-        "Blanketter",
-        audit="none: form definitions are public",
-        gives=FormList,
-        scope=Scope.OWN,
-    ),
+    call_row("GET", "/forms", list_forms, "Blanketter", tag=Tag.COMPOSE, audit=PUBLIC, gives=FormList, scope=Scope.OWN),
     call_row(
         "GET",
         "/forms/{form}/{version}",
         read_form,
         "En blankett som data",
-        audit="none: form definitions are public",
+        tag=Tag.COMPOSE,
+        audit=PUBLIC,
         gives=FormBody,
         scope=Scope.OWN,
+        fails=(UnknownFormError,),
     ),
 )

@@ -1,54 +1,62 @@
-"""Send, open, answer: the messages themselves over the API."""
+"""Messages over the API: send, undo, open, and read their attachments."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
+from pydantic import Field
 
+from adapters.http.api.attachments import OCTETS, File
+from adapters.http.api.drafts import To
 from adapters.http.api.rows import call_row
-from adapters.http.api.shapes import Done, InInbox
+from adapters.http.api.shapes import FormName, FormValues, FormVersion, Id, InboxName, InInbox, MaybeId
 from adapters.http.downloads import download
-from adapters.http.routes import Call, Model
-from gateway.errors import InvalidRequestError
+from adapters.http.routes import Call, Model, Tag
+from gateway.errors import (
+    EnvelopeError,
+    IdempotencyConflictError,
+    IllegalTransitionError,
+    InvalidFormError,
+    RecipientError,
+    RefusedError,
+    StepUpRequiredError,
+    UnknownFormError,
+)
 from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId, MessageId
+from gateway.model.path import Origin
 from gateway.sending import Submission
 
-MAX_UNDO = 3600
-MAX_KEY = 128
+MAX_UNDO: Final = 3600
+Undo = Annotated[int, Field(ge=0, le=MAX_UNDO, description="Så länge går utskicket att ångra; det lämnas efter det.")]
 
 
 class DraftOut(Model):
     """Send a draft with its attachments."""
 
-    draft: str
-    recipients: list[str]
-    undo_seconds: int = 0
+    draft: Id
+    recipients: To
+    undo_seconds: Undo = 0
 
 
 class ValuesOut(Model):
     """Send a form that is whole, without a draft."""
 
-    inbox: str
-    case: str
-    form_type: str
-    form_version: int
-    values: dict[str, Any]
-    recipients: list[str]
-    in_reply_to: str = ""
-    undo_seconds: int = 0
+    inbox: InboxName
+    case: Id
+    form_type: FormName
+    form_version: FormVersion
+    values: FormValues
+    recipients: To
+    in_reply_to: MaybeId = ""
+    undo_seconds: Undo = 0
 
 
 class Sent(Model):
-    message: str
+    """Taken in: stored, sealed and logged. `repeated` is that this call was answered before."""
+
+    message: Id
     repeated: bool
-
-
-class File(Model):
-    id: str
-    name: str
-    media_type: str
-    size: int
 
 
 class Endorser(Model):
@@ -57,51 +65,19 @@ class Endorser(Model):
 
 
 class OpenedBody(Model):
-    envelope: str
-    message: str
-    case: str
-    form_type: str
-    form_version: int
-    sender: str
-    origin: str
+    """`body.fields` are the answers that this recipient may have; `transcript` is the envelope's hash."""
+
+    envelope: Id
+    message: Id
+    case: Id
+    form_type: FormName
+    form_version: FormVersion
+    sender: InboxName
+    origin: Origin
     body: dict[str, Any]
     attachments: list[File]
     endorsements: list[Endorser]
     transcript: str
-
-
-class NewAnswer(Model):
-    inbox: str
-    request: str
-    values: dict[str, Any]
-    deputy_reason: str = ""
-
-
-class Confirmation(Model):
-    inbox: str
-    deputy_reason: str = ""
-
-
-def idempotency_key(call: Call) -> str:
-    """The Idempotency-Key header.
-
-    Raises:
-        InvalidRequestError: longer than 128 characters, or not printable ASCII.
-    """
-    key = call.request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
-        raise InvalidRequestError(
-            "not an idempotency key", swedish="Nyckeln i Idempotency-Key går inte att använda.", next_step="Välj en ny."
-        )
-    return key
-
-
-def undo(seconds: int) -> int:
-    if not 0 <= seconds <= MAX_UNDO:
-        raise InvalidRequestError(
-            "undo_seconds is 0 to 3600", swedish="Ångertiden ska vara 0–3600 sekunder.", next_step="Ändra undo_seconds."
-        )
-    return seconds
 
 
 async def send_draft(call: Call) -> Sent:
@@ -110,10 +86,10 @@ async def send_draft(call: Call) -> Sent:
         call.signed,
         DraftId(body.draft),
         body.recipients,
-        idempotency_key=idempotency_key(call),
-        undo_seconds=undo(body.undo_seconds),
+        idempotency_key=call.key,
+        undo_seconds=body.undo_seconds,
     )
-    return Sent(message=accepted.message, repeated=accepted.repeated)
+    return Sent.of(accepted)
 
 
 async def send_values(call: Call) -> Sent:
@@ -130,10 +106,10 @@ async def send_values(call: Call) -> Sent:
         call.signed,
         InboxId(body.inbox),
         submission,
-        idempotency_key=idempotency_key(call),
-        undo_seconds=undo(body.undo_seconds),
+        idempotency_key=call.key,
+        undo_seconds=body.undo_seconds,
     )
-    return Sent(message=accepted.message, repeated=accepted.repeated)
+    return Sent.of(accepted)
 
 
 async def take_back(call: Call) -> None:
@@ -165,103 +141,74 @@ async def open_envelope(call: Call) -> OpenedBody:
 
 async def read_attachment(call: Call) -> web.StreamResponse:
     """The plaintext as a stream; a fault closes the connection before the announced length is reached."""
-    file, stream = await call.gateway.opening.attachment(
-        call.signed, EnvelopeId(call.part("envelope")), AttachmentId(call.part("attachment"))
-    )
-    return await download(call, file, stream)
+    envelope, attachment = EnvelopeId(call.part("envelope")), AttachmentId(call.part("attachment"))
+    return await download(call, *await call.gateway.opening.attachment(call.signed, envelope, attachment))
 
 
-async def propose(call: Call) -> Sent:
-    body: NewAnswer = call.body
-    accepted = await call.gateway.answers.propose(
-        call.signed,
-        InboxId(body.inbox),
-        MessageId(body.request),
-        body.values,
-        idempotency_key=idempotency_key(call),
-        deputy_reason=body.deputy_reason,
-    )
-    return Sent(message=accepted.message, repeated=accepted.repeated)
-
-
-async def confirm(call: Call) -> Sent:
-    body: Confirmation = call.body
-    accepted = await call.gateway.answers.confirm(
-        call.signed,
-        InboxId(body.inbox),
-        MessageId(call.part("proposal")),
-        idempotency_key=idempotency_key(call),
-        deputy_reason=body.deputy_reason,
-    )
-    return Sent(message=accepted.message, repeated=accepted.repeated)
-
-
-async def disagree(call: Call) -> Done:
-    body: InInbox = call.body
-    answer = await call.gateway.answers.disagree(call.signed, InboxId(body.inbox), MessageId(call.part("proposal")))
-    return Done(id=answer.proposal)
-
-
+SENDING: Final = (
+    InvalidFormError,
+    UnknownFormError,
+    RecipientError,
+    RefusedError,
+    IdempotencyConflictError,
+    IllegalTransitionError,
+)
+OPENING: Final = (StepUpRequiredError, RefusedError, EnvelopeError)
 ROUTES: Final = (
     call_row(
-        "POST", "/messages", send_draft, "Skicka ett utkast", audit="sent", takes=DraftOut, gives=Sent, status=201
+        "POST",
+        "/messages",
+        send_draft,
+        "Skicka ett utkast",
+        tag=Tag.SEND,
+        audit="sent",
+        takes=DraftOut,
+        gives=Sent,
+        status=201,
+        fails=SENDING,
+        keyed=True,
     ),
     call_row(
         "POST",
         "/messages/direct",
         send_values,
         "Skicka en hel blankett utan utkast",
+        tag=Tag.SEND,
         audit="sent",
         takes=ValuesOut,
         gives=Sent,
         status=201,
+        fails=SENDING,
+        keyed=True,
     ),
     call_row(
         "POST",
         "/messages/{message}/take-back",
         take_back,
         "Ångra innan det har lämnats",
+        tag=Tag.SEND,
         audit="taken_back",
         takes=InInbox,
-        status=204,
+        fails=(IllegalTransitionError,),
     ),
     call_row(
-        "POST", "/envelopes/{envelope}/open", open_envelope, "Öppna ett meddelande", audit="opened", gives=OpenedBody
+        "POST",
+        "/envelopes/{envelope}/open",
+        open_envelope,
+        "Öppna ett meddelande",
+        tag=Tag.OPEN,
+        audit="opened",
+        gives=OpenedBody,
+        fails=OPENING,
     ),
     call_row(
         "GET",
         "/envelopes/{envelope}/attachments/{attachment}",
         read_attachment,
         "Hämta en bilaga",
+        tag=Tag.OPEN,
         audit="attachment_read",
-    ),
-    call_row(
-        "POST",
-        "/answers",
-        propose,
-        "Föreslå ett svar till den andra platsen",
-        audit="answer_proposed",
-        takes=NewAnswer,
-        gives=Sent,
-        status=201,
-    ),
-    call_row(
-        "POST",
-        "/answers/{proposal}/confirm",
-        confirm,
-        "Bekräfta ett förslag: svaret går till avsändaren",
-        audit="answer_confirmed",
-        takes=Confirmation,
-        gives=Sent,
-        status=201,
-    ),
-    call_row(
-        "POST",
-        "/answers/{proposal}/disagree",
-        disagree,
-        "Vara oense: inget går till avsändaren",
-        audit="answer_disagreed",
-        takes=InInbox,
-        gives=Done,
+        media=OCTETS,
+        fails=OPENING,
     ),
 )

@@ -6,7 +6,9 @@ Why this exists: the calls of a group differ in path, handler, words and audit a
 
 from __future__ import annotations
 
-from adapters.http.routes import Access, Csrf, Handler, Model, Rate, Route, Scope
+from adapters.http.parameters import Query
+from adapters.http.routes import Access, Csrf, FormPart, Handler, Model, Rate, Route, Scope, Tag
+from gateway.errors import GatewayError
 
 
 def call_row(
@@ -15,14 +17,26 @@ def call_row(
     handler: Handler,
     summary: str,
     *,
+    tag: Tag,
     audit: str,
     takes: type[Model] | None = None,
     gives: type[Model] | None = None,
-    status: int = 200,
+    status: int = 0,
     scope: Scope = Scope.INBOX,
     rate: Rate | None = None,
+    query: tuple[Query, ...] = (),
+    fails: tuple[type[GatewayError], ...] = (),
+    keyed: bool = False,
+    parts: tuple[FormPart, ...] = (),
+    media: str = "",
+    location: str = "",
 ) -> Route:
-    """A call of the API: `path` stands under /api/v1; 200 with no body to give is 204."""
+    """A call of the API: `path` and `location` stand under /api/v1.
+
+    Args:
+        status: of the good answer; without it 200, or 204 when there is nothing to give.
+        fails: what it may answer beside what every call of its kind may (adapters.http.contract).
+    """
     safe = method == "GET"
     return Route(
         method=method,
@@ -35,6 +49,13 @@ def call_row(
         audit=audit,
         takes=takes,
         gives=gives,
-        status=status,
+        status=status or (200 if gives or media else 204),
         summary=summary,
+        tag=tag,
+        query=query,
+        fails=fails,
+        keyed=keyed,
+        parts=parts,
+        media=media,
+        location=location and f"/api/v1{location}",
     )

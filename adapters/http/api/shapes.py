@@ -1,28 +1,47 @@
-"""Bodies that several parts of the API share, and cursors as opaque text."""
+"""Bodies and forms of values that several parts of the API share, and cursors as opaque text."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+import re
+from typing import Annotated, Any, Final
 
 from aiohttp import web
+from pydantic import Field
 
-from adapters.http.routes import Model
+from adapters.http.parameters import CURSOR, NAME, PARTS, UUID
+from adapters.http.routes import Call, Model
 from gateway.errors import InvalidRequestError
+from gateway.model.base import Instant
 from gateway.ports import Cursor
+
+At = Annotated[int, Field(ge=0, description="Tid i UTC: mikrosekunder sedan 1970-01-01T00:00:00Z.")]
+Id = Annotated[str, Field(pattern=UUID)]
+MaybeId = Annotated[str, Field(pattern=f"^$|{UUID}", description="Tom när det inte finns någon.")]
+InboxName = Annotated[str, Field(pattern=NAME, description="Inkorgens id i adressboken.")]
+Address = Annotated[str, Field(pattern=NAME, description="En inkorgs eller en remissgrupps id i adressboken.")]
+FormName = Annotated[str, Field(pattern=PARTS["form"].pattern)]
+FormVersion = Annotated[int, Field(ge=1, le=99_999)]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="Den version som lästes; en äldre ger 409.")]
+Next = Annotated[str, Field(pattern=CURSOR, description="Ge tillbaka som after för nästa sida; tom på den sista.")]
+FormValues = Annotated[dict[str, Any], Field(description="Svaren, per fält i blanketten: GET /forms.")]
+Reason = Annotated[str, Field(max_length=4000)]
+
+_CURSOR_ID: Final = re.compile(r"[0-9a-f-]{0,64}")
 
 
 class Done(Model):
     """An act that has an id to speak of."""
 
-    id: str
+    id: Id
 
 
 class InInbox(Model):
     """An act done from an inbox."""
 
-    inbox: str
+    inbox: InboxName
 
 
 def cursor_of(request: web.Request) -> Cursor | None:
@@ -31,13 +50,24 @@ def cursor_of(request: web.Request) -> Cursor | None:
     Raises:
         InvalidRequestError: it is not one that this API gave.
     """
-    text = request.query.get("after", "")
+    return cursor_from(request.query.get("after", ""))
+
+
+def cursor(call: Call) -> Cursor | None:
+    """The same of a call of the API, whose parameters were checked."""
+    return cursor_from(call.text("after"))
+
+
+def cursor_from(text: str) -> Cursor | None:
+    """Raises InvalidRequestError as `cursor_of`."""
     if not text:
         return None
     try:
         at, identifier = json.loads(base64.urlsafe_b64decode(text.encode()))
-        return Cursor(int(at), str(identifier))  # type: ignore[arg-type]
-    except (ValueError, TypeError, binascii.Error):
+        if not (isinstance(at, int) and 0 <= at < 2**62 and _CURSOR_ID.fullmatch(identifier)):
+            raise ValueError
+        return Cursor(Instant(at), identifier)
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         raise InvalidRequestError(
             "not a cursor of this API", swedish="Listan kan inte fortsätta härifrån.", next_step="Läs om listan."
         ) from None
@@ -48,20 +78,5 @@ def cursor_text(at: int, identifier: str) -> str:
     return base64.urlsafe_b64encode(json.dumps([at, identifier]).encode()).decode()
 
 
-def limit_of(request: web.Request, *, default: int = 50, most: int = 200) -> int:
-    """The `limit` parameter, 1 to 200."""
-    text = request.query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
-        raise InvalidRequestError(
-            "limit is a number", swedish=f"Antalet rader ska vara 1–{most}.", next_step="Ändra limit."
-        )
-    return int(text)
-
-
-def number_of(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise InvalidRequestError(
-            f"{name} is a number", swedish=f"{name} ska vara ett tal.", next_step="Ändra och försök igen."
-        )
-    return int(text)
+def cursor_next(found: Cursor | None) -> str:
+    return cursor_text(found.at, found.id) if found else ""
