@@ -90,13 +90,19 @@ class Outbox:
     async def _attempt(self, delivery: Delivery) -> None:
         """Try once. Expected trouble becomes a state; bugs and cancellation pass through and let the lease lapse."""
         try:
-            await self._deliver(delivery)
+            await self._tried(delivery)
         except (ConflictError, DecisionStaleError):
             log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
-        except EnvelopeError:
-            await self._finish(delivery, DeliveryEvent.REFUSED, outcome="envelope-rejected")
         except StoreUnavailableError:
             log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
+
+    async def _tried(self, delivery: Delivery) -> None:
+        try:
+            await self._deliver(delivery)
+        except (ConflictError, DecisionStaleError, StoreUnavailableError):
+            raise
+        except EnvelopeError:
+            await self._finish(delivery, DeliveryEvent.REFUSED, outcome="envelope-rejected")
         except GatewayError as trouble:
             log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
             await self._finish(delivery, DeliveryEvent.DELAYED, outcome=trouble.code)

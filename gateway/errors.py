@@ -190,6 +190,20 @@ class StoreFullError(StoreUnavailableError):
     status = 507
 
 
+class OutcomeUnknownError(StoreUnavailableError):
+    """The store may or may not have kept the write: its answer was lost. Repeat the same request with the same
+    Idempotency-Key; what was kept is then answered again and never done twice."""
+
+    code = "outcome-unknown"
+    NEXT_STEP = "Titta efter om det blev sparat innan du gör om det."
+
+
+class LogBehindError(StoreUnavailableError):
+    """The log is not being published, so nothing is accepted or opened (no log, no content). Retry later."""
+
+    code = "log-behind"
+
+
 class SetupError(GatewayError):
     """The gateway must not start like this: wrong or missing root key, newer schema, unknown setting, port in use."""
 

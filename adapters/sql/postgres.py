@@ -2,14 +2,21 @@
 
 Why this exists: beyond one machine's disk the rows live in a server, and several processes write. What a decision
 rests on is then held (`FOR SHARE`) until the commit, and the log's numbers are given under a lock on the log (an
-advisory transaction lock), so that they have no gaps whoever writes. Numbering in the transaction is the simple mode;
-staging rows and an integrator that numbers them, for many writers, is not yet here.
+advisory transaction lock), so that they have no gaps whoever writes. That lock is taken before anything is read: a row
+that must be absent cannot be held, and two groups that took their rows first and the lock last would wait for each
+other. Numbering in the transaction is the simple mode; staging rows and an integrator that numbers them, for many
+writers, is not yet here.
+
+Rules: a server that is away, restarts or cuts a connection is `StoreUnavailableError`, and the pool connects again by
+itself; a commit whose answer was lost is `OutcomeUnknownError`, which the caller's idempotency key resolves. The writer
+outlives every trouble: what it cannot name, its callers get as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -24,7 +31,7 @@ from adapters.sql.codec import codec
 from adapters.sql.compiled import Statements
 from adapters.sql.migrate import migrate
 from gateway import failpoints
-from gateway.errors import ConflictError, GatewayError, SetupError, StoreFullError, StoreUnavailableError
+from gateway.errors import GatewayError, OutcomeUnknownError, SetupError, StoreFullError, StoreUnavailableError
 from gateway.model import path as nouns
 from gateway.model.base import Instant, VersionedRow
 from gateway.model.log import LogEntry
@@ -34,6 +41,7 @@ GROUP: Final = 64
 TRIES: Final = 5
 READERS: Final = 4
 TIMEOUT_S: Final = 5.0
+AGAIN_S: Final = 0.02  # first pause before a victim of a deadlock tries again; doubles, with jitter
 
 
 @dataclass(slots=True)
@@ -64,7 +72,12 @@ class PostgresStore(SqlReadings):
         try:
             await _migrate(dsn, schema)
             pool = await asyncpg.create_pool(
-                dsn, min_size=2, max_size=READERS + 1, server_settings=settings, command_timeout=60
+                dsn,
+                min_size=2,
+                max_size=READERS + 1,
+                server_settings=settings,
+                timeout=TIMEOUT_S,
+                command_timeout=60,
             )
         except (OSError, asyncpg.PostgresError) as trouble:
             raise SetupError(
@@ -93,7 +106,7 @@ class PostgresStore(SqlReadings):
     async def _fetch(self, sql: str, params: tuple[Any, ...], *, bulk: bool = False) -> Sequence[Sequence[Any]]:
         try:
             return cast(Sequence[Sequence[Any]], await self._pool.fetch(sql, *params))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as trouble:
             raise _unavailable(trouble) from trouble
 
     async def commit(self, work: Work) -> Committed:
@@ -134,31 +147,57 @@ class PostgresStore(SqlReadings):
 
     async def _commit_group(self, jobs: list[_Job]) -> None:
         """One transaction for all jobs, again up to five times when the server chose us as a deadlock's victim."""
+        outcomes: list[Committed | Exception] = []
         for attempt in range(TRIES):
-            outcomes: list[Committed | GatewayError] = []
             try:
-                async with asyncio.timeout(TIMEOUT_S * 2), self._pool.acquire() as connection:
-                    async with connection.transaction():
-                        outcomes = [await self._run(connection, job.work) for job in jobs]
-                        failpoints.reached("store.before_commit")
-                    failpoints.reached("store.after_commit")
+                outcomes = [*await self._transaction([job.work for job in jobs])]
             except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as trouble:
+                outcomes = [_unavailable(trouble)] * len(jobs)
                 if attempt < TRIES - 1:
+                    await asyncio.sleep(AGAIN_S * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
                     continue
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as trouble:
                 outcomes = [_unavailable(trouble)] * len(jobs)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
-                outcomes = [_unavailable(trouble)] * len(jobs)
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                if job.future.cancelled():
-                    continue
-                if isinstance(outcome, GatewayError):
-                    job.future.set_exception(outcome)
-                else:
-                    job.future.set_result(outcome)
-            return
+            except Exception as bug:  # its callers get it; the writer lives, or every later commit would wait for ever
+                outcomes = [bug] * len(jobs)
+            break
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if job.future.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)
 
-    async def _run(self, connection: Any, work: Work) -> Committed | GatewayError:
-        """One Work in its savepoint; an expected failure is its own."""
+    async def _transaction(self, works: list[Work]) -> list[Committed | Exception]:
+        """The works in one transaction, and what became of each.
+
+        Raises:
+            OutcomeUnknownError: the connection went while the server was asked to commit.
+        """
+        committing = False
+        try:
+            async with asyncio.timeout(TIMEOUT_S * 2), self._pool.acquire(timeout=TIMEOUT_S) as connection:
+                async with connection.transaction():
+                    await self._lock_logs(connection, works)
+                    outcomes = [await self._run(connection, work) for work in works]
+                    failpoints.reached("store.before_commit")
+                    committing = True
+                failpoints.reached("store.after_commit")
+                return outcomes
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as trouble:
+            if committing and _lost(trouble):
+                raise _unknown() from trouble
+            raise
+
+    async def _lock_logs(self, connection: Any, works: list[Work]) -> None:
+        """Hold every log that these works append to, always in the same order."""
+        for log in sorted({entry.log for work in works for entry in work.entries}):
+            lock = int.from_bytes(hashlib.sha256(log.encode()).digest()[:8], signed=True)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
+
+    async def _run(self, connection: Any, work: Work) -> Committed | Exception:
+        """One Work in its savepoint; an expected failure is its own, and so is a value that no column can take."""
         try:
             async with connection.transaction():
                 return await self._apply(connection, work)
@@ -168,8 +207,8 @@ class PostgresStore(SqlReadings):
             return conflict(str(clash.table_name), "a unique value exists")
         except asyncpg.LockNotAvailableError as trouble:
             return _unavailable(trouble)
-        except (ConflictError, GatewayError) as refused:
-            return refused
+        except (GatewayError, asyncpg.DataError, ValueError) as own:
+            return own
 
     async def _apply(self, connection: Any, work: Work) -> Committed:
         at = self._clock.now()
@@ -195,8 +234,6 @@ class PostgresStore(SqlReadings):
         return Committed(at, tuple([await self._append(connection, entry) for entry in work.entries]))
 
     async def _append(self, connection: Any, entry: LogEntry) -> int:
-        lock = int.from_bytes(hashlib.sha256(entry.log.encode()).digest()[:8], signed=True)
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
         text, _ = self.statements.queries["log_size"]
         number = int(await connection.fetchval(text.sql, *text.params({"log": entry.log})))
         for row in numbered(entry, number):
@@ -218,7 +255,25 @@ async def _migrate(dsn: str, schema: str) -> None:
         await engine.dispose()
 
 
+def _lost(trouble: BaseException) -> bool:
+    """Whether the server may have done what it was asked: it did not say no, it did not say anything."""
+    said_no = isinstance(trouble, asyncpg.PostgresError) and not isinstance(
+        trouble, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
+    )
+    return not said_no
+
+
+def _unknown() -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        "the answer to a commit was lost",
+        swedish="Svaret från databasen kom bort: det kan vara sparat.",
+        next_step="Gör om precis samma sak. Var det redan sparat märks det, och inget blir dubbelt.",
+    )
+
+
 def _unavailable(trouble: BaseException) -> StoreUnavailableError:
+    if isinstance(trouble, StoreUnavailableError):
+        return trouble
     if isinstance(trouble, asyncpg.DiskFullError):
         return StoreFullError(
             "the database server's disk is full",

@@ -227,6 +227,8 @@ class SqliteStore(SqlReadings):
             job.error = refused
         except sqlite3.IntegrityError as clash:
             job.error = conflict("row", str(clash.sqlite_errorname))
+        except ValueError as unfit:  # a text that no encoding takes, say: its caller's fault, not its neighbours'
+            job.error = unfit
         if job.error is not None:
             connection.execute("ROLLBACK TO job")
             sizes.clear()

@@ -31,6 +31,12 @@ class Kind:
 #: Sorted by id; a new row is a line here and a `tally` in a test.
 ROWS: Final[dict[str, Kind]] = {
     "D01": Kind("kill -9 at each step", "SIGKILL at named steps of the program, in a process of its own"),
+    "D07": Kind(
+        "PostgreSQL killed, crashed, restarted", "signals to postmaster and backends of a real server, clients retry"
+    ),
+    "D08": Kind("connection to PostgreSQL cut", "TCP proxy that cuts at message k of the protocol, in both directions"),
+    "D09": Kind("serialization failure, deadlock", "two stores and a plain connection, scripted, on one PostgreSQL"),
+    "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
 }
 
 
