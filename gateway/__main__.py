@@ -92,6 +92,7 @@ class SystemWiring:
     async def serve(
         self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
     ) -> None:
+        from adapters.http.address import Names
         from adapters.http.api import ROUTES
         from adapters.http.server import application, listening
         from adapters.http.web import NAV, PAGES
@@ -101,8 +102,9 @@ class SystemWiring:
 
         keyring = self._keyrings[id(gateway)]
         routes = (*ROUTES, *PAGES, *(DEMO_PAGES if demo else ()))
-        app = application(gateway, routes, Web(gateway, routes, NAV, desk=demo))
-        async with listening(app, settings.host, settings.port) as address:
+        renderer = Web(gateway, routes, NAV, desk=demo, duty_phones=settings.duty_phones)
+        app = application(gateway, routes, renderer, names=Names(settings.public_url))
+        async with listening(app, settings.host, settings.port, unix=settings.socket) as address:
             ready(address)
             tell(READY)
             stop = asyncio.Event()

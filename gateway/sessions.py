@@ -10,6 +10,7 @@ covers a limited number of openings; the factor used at sign-in opens the first 
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import dataclasses
 import hashlib
@@ -26,6 +27,7 @@ from gateway.errors import (
     SessionEndedError,
     SignInError,
     StepUpRequiredError,
+    StoreUnavailableError,
 )
 from gateway.factors import Attempts, Factors
 from gateway.integrity import Integrity
@@ -37,6 +39,7 @@ from gateway.ports import Change, Clock, Insert, Store, Update, Work
 
 TOKEN_OCTETS: Final = 32  # 256 bit
 TOUCH_EVERY: Final = MINUTE
+TOUCH_WAITS_S: Final = 1.0
 #: The window row that says "the factor used at sign-in has opened its inbox": no inbox has an empty id.
 SIGN_IN_FACTOR: Final = InboxId("")
 _WRITE_TRIES: Final = 16
@@ -105,6 +108,7 @@ class Sessions:
         self._auditor = auditor
         self._clock = clock
         self._rules = rules or SessionRules()
+        self._touching: set[SessionId] = set()
 
     # --- the session -------------------------------------------------------------------------------------------------
 
@@ -190,11 +194,19 @@ class Sessions:
         """Note the use, at most once a minute, so that reading does not write each time."""
         if now - session.seen_at < TOUCH_EVERY:
             return session
+        if session.id in self._touching:
+            return session
         touched = await self._integrity.sign(dataclasses.replace(session, seen_at=now, version=session.version + 1))
+        self._touching.add(session.id)
         try:
-            await self._store.commit(Work(changes=(Update(touched),)))
-        except ConflictError:
-            return session  # another request of the session touched it; an end is seen by the next read
+            async with asyncio.timeout(TOUCH_WAITS_S):
+                await self._store.commit(Work(changes=(Update(touched),)))
+        except (ConflictError, StoreUnavailableError, TimeoutError):
+            # Another request of the session touched it (an end is seen by the next read), or the writer is stuck:
+            # then reading goes on, and the session at worst ends as if it had not been used.
+            return session
+        finally:
+            self._touching.discard(session.id)
         return touched
 
     async def _end(self, user: User, sessions: builtins.list[SessionId], *, actor: User) -> int:

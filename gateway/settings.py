@@ -34,6 +34,14 @@ class Settings(BaseModel):
     database: str = Field(default="", description="Tom: SQLite i data_dir. Annars postgresql://…")
     host: str = Field(default="127.0.0.1", description="Adress att lyssna på. Bara loopback än så länge.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port att lyssna på.")
+    socket: Path | None = Field(
+        default=None, description="Uttag (Unix socket) för proxyn; bara där gäller X-Forwarded-For och -Proto."
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?)?$",
+        description="Adressen som användarna ser, till exempel https://sambud.example, utan snedstreck sist.",
+    )
     log_name: str = Field(default="sambud.example", pattern=r"^[a-z0-9][a-z0-9./-]{0,80}$", description="Loggens namn.")
     step_up_minutes: int = Field(default=15, ge=5, le=30, description="Hur länge en kod räcker för att öppna.")
     attachment_max_bytes: int = Field(
@@ -42,6 +50,9 @@ class Settings(BaseModel):
     totp_window: int = Field(default=0, ge=0, le=1, description="Antal extra tidssteg för koder (0 eller 1).")
     totp_risk_decision: str = Field(
         default="", description="Beteckning på det beslut som godtar TOTP för känsliga uppgifter."
+    )
+    duty_phones: dict[str, str] = Field(
+        default_factory=dict, description="Vem som nås på vilket nummer när gatewayen inte svarar."
     )
     anchors: dict[str, str] = Field(
         default_factory=dict, description="Fingeravtryck av myndigheternas signeringsnycklar."
@@ -103,6 +114,7 @@ def load(
             next_step="Se docs/operations.md för vad varje inställning betyder.",
         ) from None
     _check_loopback(settings.host)
+    _check_named(settings)
     _check_apart(settings)
     return settings
 
@@ -128,6 +140,15 @@ def _check_loopback(host: str) -> None:
             f"{host} is not a loopback address",
             swedish="Gatewayen lyssnar bara på den egna datorn än så länge.",
             next_step="Använd 127.0.0.1 och en omvänd proxy på samma dator.",
+        )
+
+
+def _check_named(settings: Settings) -> None:
+    if settings.socket is not None and not settings.public_url:
+        raise SetupError(
+            "a socket without a public address",
+            swedish="SAMBUD_SOCKET är satt, men inte SAMBUD_PUBLIC_URL.",
+            next_step="Ange adressen som användarna ser, till exempel https://sambud.example.",
         )
 
 

@@ -1,7 +1,7 @@
 """What a caller can count on from a call: every problem that it may answer, by status.
 
-Why this exists: a case system is written against answers, and most of them are refusals. What follows from the kind of a
-call (a session, an inbox, a body, a change) is said here once; a row of the table adds what only it may answer. The
+Why this exists: a case system is written against answers, and most of them are refusals. What follows from the kind of
+a call (a session, an inbox, a body, a change) is said here once; a row of the table adds what only it may answer. The
 description (openapi.py) is made from this, and tests hold every answer of a running gateway to it.
 """
 

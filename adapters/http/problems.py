@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from aiohttp import web
 
+from adapters.http.headers import BARE_HEADERS
 from gateway.errors import GatewayError, InvalidFormError, TooManyAttemptsError
 
 TYPE = "urn:sambud:problem:"
@@ -44,6 +47,35 @@ def plain(code: str, title: str, status: int, correlation: str, next_step: str =
         "instance": f"urn:uuid:{correlation}",
     }
     return respond(body, status, {})
+
+
+def of_status(status: int, correlation: str) -> web.Response:
+    """A problem that HTTP itself has a number for."""
+    if status == 413:
+        return plain(
+            "too-large", "Det som skickades är för stort.", 413, correlation, "Korta texten eller bifoga en fil."
+        )
+    titles = {404: "Adressen finns inte.", 405: "Adressen tar inte emot det anropet."}
+    return plain("http", titles.get(status, "Anropet går inte att förstå."), status, correlation)
+
+
+def refusal(duty_phones: Mapping[str, str]) -> bytes:
+    """A whole answer, made beforehand, for a connection that there is no place for; whom to call stands on it."""
+    phones = "".join(f"<p>{escape(who)}: {escape(number)}</p>" for who, number in duty_phones.items())
+    body = (
+        '<!doctype html><html lang="sv"><meta charset="utf-8"><title>Sambud är upptaget</title>'
+        "<h1>Sambud är upptaget</h1><p>Försök igen om en liten stund. Det som var sparat sedan tidigare är kvar. "
+        f"Är det bråttom: ring.</p>{phones}</html>"
+    ).encode()
+    fields = {
+        **BARE_HEADERS,
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "Retry-After": "5",
+        "Connection": "close",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode("ascii") + body
 
 
 def respond(body: dict[str, Any], status: int, headers: dict[str, str]) -> web.Response:

@@ -8,19 +8,31 @@ sentence and an id, never a traceback.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from adapters.http import parameters
+from adapters.http import bodies, parameters
+from adapters.http.address import NAMES, Names, UnclearTargetError, is_secure
 from adapters.http.address import address_block as address_block
-from adapters.http.problems import plain, problem
-from adapters.http.routes import Access, Call, Route, check, is_page, location_of
+from adapters.http.admission import GATE, Gate, TooSlowError, UnansweredError
+from adapters.http.deadlines import connection_of
+from adapters.http.headers import API_POLICY, HSTS
+from adapters.http.headers import HEADERS as HEADERS
+from adapters.http.headers import PAGE_HEADERS as PAGE_HEADERS
+from adapters.http.headers import PAGE_POLICY as PAGE_POLICY
+from adapters.http.limits import Limits
+from adapters.http.listeners import CONNECTIONS as CONNECTIONS
+from adapters.http.listeners import DUTY_PHONES
+from adapters.http.listeners import listening as listening
+from adapters.http.problems import of_status, plain, problem
+from adapters.http.routes import Access, Call, Rate, Route, check, is_page, location_of
 from adapters.http.web import entry, mishaps
 from adapters.http.web.assets import PREFIX
 from adapters.http.web.frame import Web
@@ -35,43 +47,40 @@ from gateway.errors import (
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
 
-MAX_BODY: Final = 2 * 1024 * 1024
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Server": "sambud",
-}
-API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
-#: Own files only, nothing inline. Images may be data: since the design system draws its icons in its style sheet.
-PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-PAGE_HEADERS: Final = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 RENDERER: Final = web.AppKey("renderer", Web)
+DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 log = structlog.get_logger()
 
 
-def application(gateway: Gateway, routes: Sequence[Route], renderer: Web | None = None) -> web.Application:
+def application(
+    gateway: Gateway,
+    routes: Sequence[Route],
+    renderer: Web | None = None,
+    *,
+    limits: Limits | None = None,
+    names: Names | None = None,
+) -> web.Application:
     """The application over a route table; with pages in the table, `renderer` makes them.
+
+    Args:
+        names: what the gateway is called; without, it answers to the names of this machine only.
 
     Raises:
         SetupError: a route leaves a column empty, or is a page and nothing renders pages.
     """
     check(routes)
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_answer])
+    gate = Gate(limits or Limits())
+    app = web.Application(client_max_size=gate.limits.body, middlewares=[_answer])
+    app[GATE], app[NAMES] = gate, names or Names()
+    app[DUTY_PHONES] = renderer.duty_phones if renderer is not None else {}
     if renderer is not None:
         app[RENDERER] = renderer
         app.router.add_route("GET", PREFIX + "{digest}/{name}", renderer.assets.serve)
     for route in routes:
         if not route.page:
-            app.router.add_route(route.method, route.path, _handler(gateway, route))
+            app.router.add_route(route.method, route.path, _handler(gateway, route, gate))
         elif renderer is not None:
-            app.router.add_route(route.method, route.path, _page_handler(renderer, route))
+            app.router.add_route(route.method, route.path, _page_handler(renderer, route, gate))
         else:
             raise SetupError(f"{route.path} is a page, and nothing renders pages")
     app.on_response_prepare.append(_headers)
@@ -83,30 +92,6 @@ def application(gateway: Gateway, routes: Sequence[Route], renderer: Web | None 
     return app
 
 
-@asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve `app` while the context lasts; gives the address.
-
-    Raises:
-        SetupError: the port is in use.
-    """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=60)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as trouble:
-            raise SetupError(
-                f"port {port} is in use",
-                swedish=f"Port {port} används redan av ett annat program.",
-                next_step="Välj en annan port (SAMBUD_PORT eller --port), eller stoppa det andra programmet.",
-            ) from trouble
-        name, number = runner.addresses[0][:2]
-        yield f"http://{'localhost' if name == '127.0.0.1' else name}:{number}"
-    finally:
-        await runner.cleanup()
-
-
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     if not request.path.startswith(PREFIX) or response.status != 200:
@@ -116,8 +101,12 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     else:
         response.headers["Content-Security-Policy"] = API_POLICY
-    if request.secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    if is_secure(request):
+        response.headers["Strict-Transport-Security"] = HSTS
+    if (deadline := request.get(DEADLINE)) is not None:
+        # The answer begins. A stream has no end, anything else goes on for as long as its reader takes it.
+        endless = response.content_type == "text/event-stream"
+        deadline.reschedule(None if endless else _in(request.app[GATE].limits.file_s))
 
 
 @web.middleware
@@ -125,18 +114,25 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
     correlation = str(uuid.uuid4())
     request[entry.CORRELATION] = correlation
     renderer = request.app.get(RENDERER) if is_page(request.path) else None
+    connection = connection_of(request)
+    if connection is not None:
+        connection.began(request)
     with structlog.contextvars.bound_contextvars(correlation=correlation):
         try:
-            return await handler(request)
+            return await _bounded(request, handler)
         except GatewayError as error:
             log.info("refused", code=error.code, status=error.status, method=request.method)
-            if renderer is not None:
-                return await mishaps.refused(renderer, request, error)
-            return problem(error, correlation)
+            told = await mishaps.refused(renderer, request, error) if renderer else problem(error, correlation)
+            if isinstance(error, UnclearTargetError):
+                told.force_close()
+            return told
         except web.HTTPException as error:
             if renderer is not None:
                 return await mishaps.failed(renderer, request, error.status)
-            return _plain(error.status, correlation)
+            return of_status(error.status, correlation)
+        except (ConnectionError, web.RequestPayloadError):
+            log.info("caller left", method=request.method)
+            return of_status(400, correlation)
         except Exception as bug:
             # The text of an unexpected error may quote its input, so only its kind and place are logged.
             log.error("unexpected", kind=type(bug).__name__, method=request.method, where=_where(bug))
@@ -149,15 +145,38 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
                 correlation,
                 "Försök igen. Ange numret om du kontaktar oss.",
             )
+        finally:
+            if connection is not None:
+                connection.ended()
 
 
-def _plain(status: int, correlation: str) -> web.Response:
-    if status == 413:
-        return plain(
-            "too-large", "Det som skickades är för stort.", 413, correlation, "Korta texten eller bifoga en fil."
-        )
-    titles = {404: "Adressen finns inte.", 405: "Adressen tar inte emot det anropet."}
-    return plain("http", titles.get(status, "Anropet går inte att förstå."), status, correlation)
+async def _bounded(request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]
+    """The handler's answer, for a request to us, of a caller within bounds, within the time that there is.
+
+    A commit that waits is not undone by the bound: it may still be carried out, and the text says so.
+    """
+    gate = request.app[GATE]
+    request.app[NAMES].check(request)
+    gate.block(address_block(request))
+    deadline = asyncio.timeout(gate.limits.request_s)
+    try:
+        async with deadline:
+            request[DEADLINE] = deadline
+            try:
+                answer: web.StreamResponse = await handler(request)
+            finally:
+                del request[DEADLINE]
+            return answer
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        if request.content.is_eof():
+            raise UnansweredError from None
+        raise TooSlowError from None
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
 
 def _where(bug: Exception) -> list[str]:
@@ -169,12 +188,20 @@ def _where(bug: Exception) -> list[str]:
     return lines[-6:]
 
 
-def _handler(gateway: Gateway, route: Route):  # type: ignore[no-untyped-def]
+def _handler(gateway: Gateway, route: Route, gate: Gate):  # type: ignore[no-untyped-def]
+    bound = bodies.bound_of(route, gateway, gate.limits)
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        bodies.check_announced(request, bound)
         signed = await _signed(gateway, request) if route.access is Access.SESSION else None
-        body = await _body(route, request)
-        args = parameters.read(route.query, request)
-        result = await route.handler(Call(gateway, request, body, signed, args=args))
+        user = str(signed.user.id) if signed else ""
+        gate.caller(route, user, address_block(request))
+        _longer_for_files(route, request, gate)
+        with ExitStack() as held:
+            body = await _body(route, request, bound, user, held)
+            args = parameters.read(route.query, request)
+            held.enter_context(gate.lane(route, user))
+            result = await route.handler(Call(gateway, request, body, signed, args=args))
         if isinstance(result, web.StreamResponse):
             return result
         if result is None:
@@ -184,16 +211,27 @@ def _handler(gateway: Gateway, route: Route):  # type: ignore[no-untyped-def]
     return handle
 
 
-def _page_handler(renderer: Web, route: Route):  # type: ignore[no-untyped-def]
+def _page_handler(renderer: Web, route: Route, gate: Gate):  # type: ignore[no-untyped-def]
+    bound = bodies.bound_of(route, renderer.gateway, gate.limits)
+
     async def handle(request: web.Request) -> web.StreamResponse:
-        call = await entry.call_of(renderer, route, request)
-        result = await route.handler(call)
+        bodies.check_announced(request, bound)
+        _longer_for_files(route, request, gate)
+        with ExitStack() as held:
+            call = await entry.call_of(renderer, route, request, bound, held)
+            held.enter_context(gate.lane(route, str(call.signed_in.user.id) if call.signed_in else ""))
+            result = await route.handler(call)
         entry.after(route, request)
         if not isinstance(result, web.StreamResponse):
             raise SetupError(f"{route.path} is a page and gave none")
         return result
 
     return handle
+
+
+def _longer_for_files(route: Route, request: web.Request, gate: Gate) -> None:
+    if route.rate is Rate.UPLOAD and (deadline := request.get(DEADLINE)) is not None:
+        deadline.reschedule(_in(gate.limits.file_s))
 
 
 def json_response(model: BaseModel, status: int = 200, location: str = "") -> web.Response:
@@ -213,14 +251,14 @@ async def _signed(gateway: Gateway, request: web.Request) -> Signed:
     return await gateway.sessions.authenticate(token.strip())
 
 
-async def _body(route: Route, request: web.Request) -> BaseModel | None:
+async def _body(route: Route, request: web.Request, bound: int, user: str, held: ExitStack) -> BaseModel | None:
     if route.takes is None:
         return None
     if request.content_type != "application/json":
         raise InvalidRequestError(
             "the body is not JSON", swedish="Anropet ska vara JSON.", next_step="Sätt Content-Type: application/json."
         )
-    octets = await request.read()
+    octets = await bodies.whole(request, bound, user, held)
     try:
         return route.takes.model_validate_json(octets)
     except ValidationError as invalid:

@@ -40,6 +40,7 @@ from gateway.ports import Clock, Committed, Insert, Update, Work
 
 BUSY_S: Final = 5.0
 GROUP: Final = 64
+MOST_WAITING: Final = 1_024  # jobs; their rows are in memory until they are written
 log = structlog.get_logger()
 _FULL: Final = 13
 _IOERR: Final = 10
@@ -159,6 +160,12 @@ class SqliteStore(SqlReadings):
     async def _submit(self, work: Work | None, claim: tuple[Any, ...] | None) -> Any:
         if self._closed:
             raise StoreUnavailableError("the store is closed", swedish="Databasen är stängd.")
+        if self._jobs.qsize() >= MOST_WAITING:
+            raise StoreUnavailableError(
+                "too many commits wait",
+                swedish="Det går inte att spara just nu: för mycket väntar på att skrivas.",
+                next_step="Försök igen om en stund. Inget har sparats, utkastet är kvar.",
+            )
         loop = asyncio.get_running_loop()
         job = _Job(work, claim, loop, loop.create_future())
         self._jobs.put(job)

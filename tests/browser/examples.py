@@ -108,6 +108,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
     "/sok": ("al-sos", "/sok?namn=AL-26-00000"),
+    "/jour": ("", "/jour"),
     "/hjalp": ("al-sos", "/hjalp"),
     "/hjalp/{amne}": ("al-sos", "/hjalp/logga-in"),
     "/logg": ("gransk", "/logg"),

@@ -37,6 +37,11 @@ ROWS: Final[dict[str, Kind]] = {
     "D08": Kind("connection to PostgreSQL cut", "TCP proxy that cuts at message k of the protocol, in both directions"),
     "D09": Kind("serialization failure, deadlock", "two stores and a plain connection, scripted, on one PostgreSQL"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
+    "W08": Kind(
+        "slow and idle callers, hoarded connections", "real connections; bounds in time by a clock of the test's"
+    ),
+    "W09": Kind("requests too large in every way", "raw sockets against a gateway in a process of its own"),
+    "W11": Kind("ambiguous requests, false names and addresses", "raw sockets, straight and behind nginx"),
 }
 
 

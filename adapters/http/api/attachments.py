@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 from pydantic import Field
 
 from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import Done, Id
 from adapters.http.downloads import download
+from adapters.http.parts import Parts
 from adapters.http.routes import Call, FormPart, Model, Rate, Tag
 from gateway.attachments import category_of
 from gateway.errors import AttachmentError, InvalidRequestError
 from gateway.model.base import AttachmentId, DraftId
 from gateway.model.classes import Category
 
-PIECE: Final = 64 * 1024
 MOST_PARTS: Final = 4
 OCTETS: Final = "application/octet-stream"
 
@@ -39,17 +38,17 @@ class FileList(Model):
 
 async def upload(call: Call) -> Done:
     """multipart/form-data with `category` (optional, first) and `file`; the file is never held in memory."""
-    reader = await _reader(call)
+    parts = await Parts.of(call.request)
     category = Category.SOCIAL
     for _ in range(MOST_PARTS):
-        part = await _next(reader)
+        part = await parts.next()
         if part is None:
             break
         if part.name == "category":
-            category = category_of((await part.read_chunk(PIECE))[:64].decode("utf-8", "replace"))
+            category = category_of(await part.text())
         elif part.name == "file":
-            draft, name = DraftId(call.part("draft")), part.filename or ""
-            row = await call.gateway.attachments.add(call.signed, draft, name, category, _pieces(part))
+            draft = DraftId(call.part("draft"))
+            row = await call.gateway.attachments.add(call.signed, draft, part.filename, category, part.pieces())
             return Done(id=row.id)
     raise InvalidRequestError(
         "no part named file", swedish="Ingen fil följde med.", next_step="Skicka filen i fältet file."
@@ -79,41 +78,6 @@ async def read_file(call: Call) -> web.StreamResponse:
 async def remove_file(call: Call) -> None:
     draft, attachment = DraftId(call.part("draft")), AttachmentId(call.part("attachment"))
     await call.gateway.attachments.remove(call.signed, draft, attachment)
-
-
-async def _reader(call: Call) -> MultipartReader:
-    if call.request.content_type == "multipart/form-data":
-        try:
-            return await call.request.multipart()
-        except (ValueError, AssertionError):
-            pass  # no boundary, or one that is none
-    raise InvalidRequestError(
-        "an attachment comes as multipart/form-data",
-        swedish="Bilagan ska skickas som multipart/form-data.",
-        next_step="Skicka fälten category och file.",
-    )
-
-
-async def _next(reader: MultipartReader) -> BodyPartReader | None:
-    """The next part, or None at the end.
-
-    Raises:
-        InvalidRequestError: what came is no such form.
-    """
-    try:
-        part = await reader.next()
-    except ValueError:
-        raise InvalidRequestError(
-            "a part that cannot be read",
-            swedish="Formuläret med bilagan går inte att läsa.",
-            next_step="Skicka fälten category och file som multipart/form-data.",
-        ) from None
-    return part if isinstance(part, BodyPartReader) else None
-
-
-async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while piece := await part.read_chunk(PIECE):
-        yield piece
 
 
 ROUTES: Final = (

@@ -82,6 +82,12 @@ async def help_topic(call: Call) -> web.Response:
     return await call.web.page(call, f"help/{name}.{call.lang}.html", title=call.tr(TOPICS[name]), back=back)
 
 
+async def duty(call: Call) -> web.Response:
+    """Asks the store for nothing: it must be there when nothing else is."""
+    phones = dict(call.web.duty_phones)
+    return await call.web.page(call, "duty.html", title=call.tr("Om Sambud inte svarar"), phones=phones)
+
+
 def _open(method: str, path: str, handler: Handler, title: str, topic: str = "") -> Route:
     return page_row(method, path, handler, title, audit="none: of nobody", help_=topic, scope=Scope.NONE)
 
@@ -90,6 +96,7 @@ ROUTES: Final = (
     _open("GET", "/installningar", show_settings, N_("Inställningar"), "installningar"),
     _open("POST", "/installningar", save_settings, N_("Inställningar"), "installningar"),
     _open("GET", "/tillganglighet", accessibility, N_("Tillgänglighet i Sambud")),
+    _open("GET", "/jour", duty, N_("Om Sambud inte svarar")),
     _open("GET", "/hjalp", help_index, N_("Hjälp")),
     _open("GET", "/hjalp/{amne}", help_topic, N_("Hjälp")),
 )

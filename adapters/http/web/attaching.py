@@ -6,11 +6,11 @@ has waited for an upload. The token comes first in the form, so nothing is read 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from adapters.http.downloads import download
 from adapters.http.routes import Call, Rate
@@ -23,10 +23,6 @@ from gateway.errors import AttachmentError, FieldError
 from gateway.model.base import AttachmentId, DraftId
 from gateway.model.classes import Category
 
-PIECE: Final = 64 * 1024
-MAX_PARTS: Final = 40
-SHORT: Final = 512  # octets of a field beside the files
-
 
 async def show(call: Call) -> web.Response:
     return await _page(call)
@@ -35,28 +31,20 @@ async def show(call: Call) -> web.Response:
 async def add(call: Call) -> web.StreamResponse:
     """Takes the files one by one, in a stream; what is accepted stays whatever comes after."""
     draft = DraftId(call.part("draft"))
-    reader = await security.parts_of(call)
+    parts = await security.parts_of(call)
     category, taken, faults, carried = Category.SOCIAL, 0, list[FieldError](), {"fran": "", "svar": ""}
-    for _ in range(MAX_PARTS):
-        part = await reader.next()
-        if part is None:
-            break
-        if not isinstance(part, BodyPartReader):
-            continue
+    while (part := await parts.next()) is not None:
         if part.name == "file" and part.filename:
             try:
-                await call.gateway.attachments.add(call.signed, draft, part.filename, category, _pieces(part))
+                await call.gateway.attachments.add(call.signed, draft, part.filename, category, part.pieces())
                 taken += 1
             except AttachmentError as refused:
                 text = f"{part.filename[:80]}: {refused.swedish} {refused.next_step}"
                 faults.append(FieldError("/file", refused.code, text))
-                await part.release()
         elif part.name == "category":
-            category = category_of((await part.read_chunk(SHORT)).decode("utf-8", "replace").strip())
+            category = category_of(await part.text())
         elif part.name in carried:
-            carried[part.name] = (await part.read_chunk(SHORT)).decode("utf-8", "replace").strip()
-        else:
-            await part.release()
+            carried[part.name] = await part.text()
     if not taken and not faults:
         faults.append(FieldError("/file", "missing", "Välj en fil."))
     if faults:
@@ -105,11 +93,6 @@ async def _page(
         onward=f"/utkast/{draft}/{section.id}{onward}",
         stage_2=form.id == "placement_referral",
     )
-
-
-async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while piece := await part.read_chunk(PIECE):
-        yield piece
 
 
 def _query(parts: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from adapters.http.routes import Call, Handler, Rate, Route, Scope
 from adapters.http.web import security
@@ -208,13 +208,13 @@ def _tree(directory: Any) -> list[tuple[Any, Any, list[tuple[Any, list[Any]]]]]:
 
 async def _sent(call: Call) -> tuple[str, str]:
     """The text of the file, or the pasted one; and what is wrong with it."""
-    reader = await security.parts_of(call)
+    parts = await security.parts_of(call)
     file, pasted = b"", b""
-    while (part := await reader.next()) is not None:
-        if not isinstance(part, BodyPartReader) or part.name not in ("fil", "text"):
+    while (part := await parts.next()) is not None:
+        if part.name not in ("fil", "text"):
             continue
         octets = b""
-        while chunk := await part.read_chunk(64 * 1024):
+        async for chunk in part.pieces():
             octets += chunk
             if len(octets) > MAX_FILE:
                 return "", N_("Filen är för stor. En adressbok får ha högst 512 kB.")

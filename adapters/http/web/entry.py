@@ -7,11 +7,15 @@ other way round.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Final
 
 from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 
+from adapters.http import bodies
+from adapters.http.address import address_block
+from adapters.http.admission import GATE
 from adapters.http.routes import Access, Call, Csrf, Rate, Route
 from adapters.http.web import security
 from adapters.http.web.frame import Web
@@ -21,10 +25,15 @@ from gateway.sessions import Signed, ended
 CORRELATION: Final = web.RequestKey("correlation", str)
 
 
-async def call_of(renderer: Web, route: Route, request: web.Request) -> Call:
+async def call_of(renderer: Web, route: Route, request: web.Request, bound: int, held: ExitStack) -> Call:
     """The call that the handler of a page sees.
 
+    Args:
+        bound: the largest form, in octets.
+        held: ends when the form is no longer needed.
+
     Raises:
+        TooManyRequestsError: this user, or this address, asks too often.
         SessionEndedError: the page needs a session, and there is none.
         ForgedFormError: the form was not made by our page for this browser.
         InvalidRequestError: a body that no page of ours sends.
@@ -33,7 +42,9 @@ async def call_of(renderer: Web, route: Route, request: web.Request) -> Call:
     if unsafe:
         security.check_place(request)
     signed = await _signed(renderer, request, needed=route.access is Access.SESSION, touch=not route.background)
-    form = await _form(route, request) if unsafe else MultiDictProxy[str](MultiDict())
+    user = str(signed.user.id) if signed else ""
+    request.app[GATE].caller(route, user, address_block(request))
+    form = await _form(route, request, bound, user, held) if unsafe else MultiDictProxy[str](MultiDict())
     return bare_call(renderer, request, signed, route=route, form=form)
 
 
@@ -87,7 +98,7 @@ async def _signed(renderer: Web, request: web.Request, *, needed: bool, touch: b
         return None
 
 
-async def _form(route: Route, request: web.Request) -> MultiDictProxy[str]:
+async def _form(route: Route, request: web.Request, bound: int, user: str, held: ExitStack) -> MultiDictProxy[str]:
     kind = request.content_type
     if kind == "multipart/form-data":
         if route.rate is not Rate.UPLOAD:
@@ -95,11 +106,9 @@ async def _form(route: Route, request: web.Request) -> MultiDictProxy[str]:
                 "a form with files is not taken here", swedish="Här går det inte att bifoga filer."
             )
         return MultiDictProxy(MultiDict())  # its token is checked by security.parts_of, before any file is read
-    fields: MultiDict[str] = MultiDict()
+    fields = MultiDictProxy[str](MultiDict())
     if kind == "application/x-www-form-urlencoded":
-        for name, value in (await request.post()).items():
-            if isinstance(value, str):
-                fields.add(name, value)
+        fields = bodies.fields_of(await bodies.whole(request, bound, user, held), request.app[GATE].limits)
     security.check_token(request, request.headers.get(security.HEADER) or fields.get(security.FIELD) or "")
     request[security.CHECKED] = True
-    return MultiDictProxy(fields)
+    return fields

@@ -6,7 +6,7 @@ renders a template inside layout.html with everything escaped, and a name that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -54,11 +54,18 @@ class Web:
     """Renders pages."""
 
     def __init__(
-        self, gateway: Gateway, routes: Sequence[Route], nav: Sequence[NavItem] = (), *, desk: Desk | None = None
+        self,
+        gateway: Gateway,
+        routes: Sequence[Route],
+        nav: Sequence[NavItem] = (),
+        *,
+        desk: Desk | None = None,
+        duty_phones: Mapping[str, str] | None = None,
     ) -> None:
         check_nav(nav, routes)
         self.gateway = gateway
         self.desk = desk
+        self.duty_phones = duty_phones or {}  # whom to call when the gateway does not answer
         self.assets = Assets()
         self._nav = nav
         self._paths = {(route.method, route.path) for route in routes}

@@ -90,12 +90,19 @@ TEXTS: Final = {
     ),
 }
 
+#: Errors whose page is made without a look into the store.
+QUIET: Final = frozenset({408, 421, 429, 503, 504, 507})
+#: Errors whose page says whom to call: a duty to report waits for no computer (14 kap. 1 § SoL).
+CALL: Final = frozenset({500, 503, 504, 507})
+
 
 async def refused(renderer: Web, request: web.Request, error: GatewayError) -> web.Response:
     """The page of an expected error."""
     if isinstance(error, SessionEndedError):
         return await _signed_out(renderer, request)
-    call = bare_call(renderer, request, await who(renderer, request))
+    # What is told when there is too much to do, or no store, must ask the store for nothing.
+    viewer = None if error.status in QUIET else await who(renderer, request)
+    call = bare_call(renderer, request, viewer)
     swedish = call.lang == "sv"
     what = error.swedish if swedish else sentence(str(error))
     faults = error.faults if isinstance(error, InvalidFormError) else ()
@@ -140,6 +147,7 @@ async def _page(call: Call, status: int, *, what: str = "", next_step: str = "",
         kept=kept,
         next_step=marked_swedish(next_step, call.lang) if next_step else then,
         reasons=faults,
+        duty_phones=call.web.duty_phones if status in CALL else {},
         back=Link("/", call.tr("Till startsidan")),
     )
     response.headers["X-Correlation-Id"] = call.correlation

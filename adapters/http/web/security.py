@@ -12,12 +12,14 @@ import hashlib
 import hmac
 import secrets
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 
+from adapters.http.address import NAMES
+from adapters.http.parts import Parts
 from adapters.http.routes import Call
-from gateway.errors import ForbiddenError, InvalidRequestError
+from gateway.errors import ForbiddenError
 
 SESSION: Final = "__Host-sambud"
 BEFORE: Final = "__Host-sambud-pre"  # before sign-in: a random value that only ties form and browser together
@@ -70,7 +72,7 @@ def check_place(request: web.Request) -> None:
         raise _forged()
     if origin is None or (origin == "null" and site is not None):
         return
-    if urlsplit(origin).netloc != request.host:
+    if not request.app[NAMES].is_own(origin, request.headers.get("Host", "")):
         raise _forged()
 
 
@@ -85,7 +87,7 @@ def check_token(request: web.Request, token: str) -> None:
         raise _forged()
 
 
-async def parts_of(call: Call) -> MultipartReader:
+async def parts_of(call: Call) -> Parts:
     """The parts of a form with files, after its token was checked: in the header, or as the first part.
 
     Use it instead of `call.request.multipart()` in a route with Rate.UPLOAD.
@@ -94,20 +96,16 @@ async def parts_of(call: Call) -> MultipartReader:
         ForgedFormError: the token is wrong or does not come first.
         InvalidRequestError: no form with files.
     """
-    if call.request.content_type != "multipart/form-data":
-        raise InvalidRequestError("no multipart form", swedish="Formuläret kom inte fram som det skulle.")
-    reader = await call.request.multipart()
+    parts = await Parts.of(call.request)
     token = call.request.headers.get(HEADER)
     if token is None:
-        first = await reader.next()
-        if not isinstance(first, BodyPartReader) or first.name != FIELD:
+        first = await parts.next()
+        if first is None or first.name != FIELD:
             raise _forged()
-        token = (await first.read_chunk(MAX_TOKEN)).decode("ascii", "replace").strip()
-        if not first.at_eof():
-            await first.release()
+        token = await first.text(MAX_TOKEN)
     check_token(call.request, token)
     call.request[CHECKED] = True
-    return reader
+    return parts
 
 
 def local_path(wanted: str, otherwise: str = "/") -> str:
