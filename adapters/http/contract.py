@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from adapters.http.address import MisdirectedError
+from adapters.http.admission import BusyError, TooManyRequestsError, TooSlowError, UnansweredError
+from adapters.http.bodies import EncodedBodyError
 from adapters.http.routes import Access, Route, Scope
 from gateway.errors import (
     ConflictError,
@@ -34,6 +37,12 @@ ALWAYS: Final[tuple[type[GatewayError], ...]] = (
     IntegrityError,
     StoreUnavailableError,
     StoreFullError,
+    BusyError,
+    TooManyRequestsError,
+    TooSlowError,
+    UnansweredError,
+    MisdirectedError,
+    EncodedBodyError,
 )
 OF_SCOPE: Final[Mapping[Scope, tuple[type[GatewayError], ...]]] = {
     Scope.NONE: (),
@@ -61,6 +70,5 @@ def _each(route: Route) -> Iterator[tuple[int, str]]:
         kinds.append(InvalidFormError)
     for kind in kinds:
         yield kind.status, kind.code
-    if route.takes is not None or route.parts:
-        yield TOO_LARGE
+    yield TOO_LARGE
     yield UNEXPECTED

@@ -20,7 +20,9 @@ MEGABYTE = 1_000_000
 
 
 async def main() -> None:
-    async with served(dataclasses.replace(UNPACED, request_s=2.0), real_time=True, options=Options(attachment_max_bytes=2 * MEGABYTE)) as site:
+    async with served(
+        dataclasses.replace(UNPACED, request_s=2.0), real_time=True, options=Options(attachment_max_bytes=2 * MEGABYTE)
+    ) as site:
         token = await site.token("al-sos")
         worker = await site.county.gateway.sessions.authenticate(token)
         case, _ = await site.county.consented_case(worker)
