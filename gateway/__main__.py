@@ -57,6 +57,8 @@ class SystemWiring:
 
         clock = SystemClock(skew)
         root = read_root(settings.root_key_file, data_dir=settings.data_dir)
+        if create:  # PostgreSQL keeps its rows elsewhere; keys, blobs and the log still lie here
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         store = await _store(settings, clock, create=create)
         keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
         try:
