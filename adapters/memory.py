@@ -40,6 +40,7 @@ UNIQUE: dict[type[Row], tuple[tuple[str, ...], ...]] = {
     identity.User: (("login",),),
     path.Case: (("reference",),),
     keys.KeyRecord: (("kind", "owner", "epoch", "revision"),),
+    directory.Route: (("channel", "address"),),
 }
 
 
@@ -163,6 +164,14 @@ class MemoryStore:
         ]
         return sorted(lapsed, key=lambda row: (row.due_at, row.id))[:limit]
 
+    async def in_transit(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        waiting = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.channel is channel and row.state is DeliveryState.IN_TRANSIT and row.due_at <= now
+        ]
+        return sorted(waiting, key=lambda row: (row.due_at, row.id))[:limit]
+
     # --- reading -----------------------------------------------------------------------------------------------------
 
     async def get(self, row: type[R], *key: str | int) -> R | None:
@@ -189,6 +198,16 @@ class MemoryStore:
 
     async def boards(self) -> list[directory.Board]:
         return self._rows(directory.Board)
+
+    async def routes(self) -> list[directory.Route]:
+        return self._rows(directory.Route)
+
+    async def conversations_of(self, case: CaseId) -> list[path.Conversation]:
+        found = [row for row in self._rows(path.Conversation) if row.case == case]
+        return sorted(found, key=lambda row: (row.channel, row.party))
+
+    async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
+        return sorted((row for row in self._rows(path.Arrival) if row.message == message), key=lambda row: row.id)
 
     async def users(self) -> list[identity.User]:
         return sorted(self._rows(identity.User), key=lambda row: row.id)

@@ -26,7 +26,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.drafts import Drafts
 from gateway.errors import AttachmentError, InvalidRequestError, NotFoundError
-from gateway.model.base import AttachmentId, DraftId
+from gateway.model.base import AdministrationId, AttachmentId, DraftId
 from gateway.model.classes import Category
 from gateway.model.path import Attachment, AttachmentState
 from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Delete, Insert, Store, Work, Worksheets
@@ -151,21 +151,10 @@ class Attachments:
                 swedish="Högst 20 bilagor kan följa med.",
                 next_step="Ta bort en bilaga, eller skicka resten i ett eget meddelande.",
             )
-        attachment = AttachmentId(str(uuid.uuid4()))
-        blob = secrets.token_hex(16)  # random: a blob's name tells nothing
-        key = self._sealer.new_key()
-        plain = _Checked(chunks, name, self._max_bytes)
-        sealed = _Measured(self._sealer.seal(key, draft.administration, attachment, plain.pieces()))
-        await self._blobs.put(blob, sealed.pieces())
-        file = AttachmentKey(
-            id=attachment,
-            key=key,
-            name=name,
-            media_type=plain.media_type,
-            size=plain.size,
-            sealed_size=sealed.size,
-            sealed_sha256=sealed.digest.digest(),
+        file, blob = await sealed_file(
+            self._sealer, self._blobs, draft.administration, name, chunks, max_bytes=self._max_bytes
         )
+        attachment = file.id
         row = Attachment(
             administration=draft.administration,
             id=attachment,
@@ -174,7 +163,7 @@ class Attachments:
             epoch=draft.epoch,
             state=AttachmentState.ACCEPTED,
             blob=blob,
-            size=sealed.size,
+            size=file.sealed_size,
             sha256=file.sealed_sha256,
             created_at=self._clock.now(),
             sealed=await self._worksheets.seal(
@@ -265,6 +254,39 @@ class Attachments:
             sealed_sha256=row.sha256,
         )
         return Stored(row, file, Category(described["category"]))
+
+
+async def sealed_file(
+    sealer: AttachmentSealer,
+    blobs: Blobs,
+    administration: AdministrationId,
+    name: str,
+    chunks: AsyncIterator[bytes],
+    *,
+    max_bytes: int,
+) -> tuple[AttachmentKey, str]:
+    """Check, seal and store one file; gives its key and the name of its blob, which no row names yet.
+
+    Raises:
+        AttachmentError: bad name, refused type, or too large. Nothing of it is kept.
+    """
+    name = check_name(name)
+    attachment = AttachmentId(str(uuid.uuid4()))
+    blob = secrets.token_hex(16)  # random: a blob's name tells nothing
+    key = sealer.new_key()
+    plain = _Checked(chunks, name, max_bytes)
+    sealed = _Measured(sealer.seal(key, administration, attachment, plain.pieces()))
+    await blobs.put(blob, sealed.pieces())
+    file = AttachmentKey(
+        id=attachment,
+        key=key,
+        name=name,
+        media_type=plain.media_type,
+        size=plain.size,
+        sealed_size=sealed.size,
+        sealed_sha256=sealed.digest.digest(),
+    )
+    return file, blob
 
 
 def _item(attachment: AttachmentId, draft: DraftId, blob: str, size: int, sha256: bytes) -> str:

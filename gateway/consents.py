@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.audit import AuditAction, Auditor
@@ -21,7 +22,7 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
-from gateway.model.base import CaseId, ConsentId, InboxId, Instant
+from gateway.model.base import DAY, AdministrationId, CaseId, ConsentId, InboxId, Instant, UserId
 from gateway.model.classes import Category, ConsentTerms, Exchange, Purpose
 from gateway.model.log import LogEntry
 from gateway.model.path import Consent, Delivery, Notice
@@ -32,6 +33,9 @@ from gateway.states import CONSENT, DELIVERY, ConsentEvent, ConsentState, Delive
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 WITHDRAW_TRIES = 5
+MOST_SHARED = 16
+#: Who recorded a consent that a sender outside told.
+OUTSIDE = UserId("outside")
 _CANCELLABLE = frozenset({DeliveryState.QUEUED, DeliveryState.ATTEMPTING})
 #: Who is told of a withdrawal: those who have it. Somebody whom it never reached must not learn of the case this way.
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.OPENED})
@@ -201,31 +205,89 @@ class Consents:
     async def terms(self, consent: Consent) -> ConsentTerms:
         """What a consent covers."""
         opened = json.loads(await self._vault.open_field(consent.administration, _context(consent), consent.sealed))
-        return ConsentTerms(
-            purposes=tuple(Purpose(value) for value in opened["purposes"]),
-            exchanges=tuple(Exchange(*pair) for pair in opened["exchanges"]),
-            categories=tuple(Category(value) for value in opened["categories"]),
-            given_by=opened["given_by"],
-            manner=opened["manner"],
-            informed_points=tuple(opened["informed_points"]),
-            excluded=opened["excluded"],
-        )
+        return _terms(opened)
+
+    async def mirrored(
+        self, administration: AdministrationId, case: CaseId, shared: Sequence[Mapping[str, Any]]
+    ) -> tuple[Change, ...]:
+        """Rows for consents that a sender outside told with its form, so that our own disclosures can rest on them.
+
+        They stand as the sender told them, recorded by nobody here; one that is known already stays as it is.
+        What does not parse is left out: then nothing rests on it.
+        """
+        changes: Sequence[Change] = ()
+        for told in shared[:MOST_SHARED]:
+            try:
+                consent, terms = _parsed(told, administration, case, self._clock.now())
+            except (KeyError, TypeError, ValueError):
+                continue
+            if await self._store.get(Consent, consent.id) is None:
+                changes = (*changes, Insert(await self._sealed(consent, terms)))
+        return tuple(changes)
 
     async def _sealed(self, consent: Consent, terms: ConsentTerms) -> Consent:
-        plaintext = json.dumps(
-            {
-                "purposes": terms.purposes,
-                "exchanges": [(exchange.sender, exchange.recipient) for exchange in terms.exchanges],
-                "categories": terms.categories,
-                "given_by": terms.given_by,
-                "manner": terms.manner,
-                "informed_points": terms.informed_points,
-                "excluded": terms.excluded,
-            },
-            ensure_ascii=False,
-        ).encode()
+        plaintext = json.dumps(_told_terms(terms), ensure_ascii=False).encode()
         sealed = await self._vault.seal_field(consent.administration, _context(consent), plaintext)
         return await self._integrity.sign(dataclasses.replace(consent, sealed=sealed))
+
+
+def shared(consent: Consent, terms: ConsentTerms) -> dict[str, Any]:
+    """A consent as it goes along with a form to a party outside: what it covers and until when."""
+    return {
+        "id": consent.id,
+        "valid_from": consent.valid_from,
+        "valid_to": consent.valid_to,
+        **_told_terms(terms),
+    }
+
+
+def _told_terms(terms: ConsentTerms) -> dict[str, Any]:
+    return {
+        "purposes": list(terms.purposes),
+        "exchanges": [[exchange.sender, exchange.recipient] for exchange in terms.exchanges],
+        "categories": list(terms.categories),
+        "given_by": terms.given_by,
+        "manner": terms.manner,
+        "informed_points": list(terms.informed_points),
+        "excluded": terms.excluded,
+    }
+
+
+def _terms(told: Mapping[str, Any]) -> ConsentTerms:
+    return ConsentTerms(
+        purposes=tuple(Purpose(value) for value in told["purposes"]),
+        exchanges=tuple(Exchange(*pair) for pair in told["exchanges"]),
+        categories=tuple(Category(value) for value in told["categories"]),
+        given_by=told["given_by"],
+        manner=told["manner"],
+        informed_points=tuple(told["informed_points"]),
+        excluded=told["excluded"],
+    )
+
+
+def _parsed(
+    told: Mapping[str, Any], administration: AdministrationId, case: CaseId, now: Instant
+) -> tuple[Consent, ConsentTerms]:
+    """A consent that came with a form. Raises KeyError, TypeError, ValueError for what is none."""
+    valid_from, valid_to = told["valid_from"], told["valid_to"]
+    if type(valid_from) is not int or type(valid_to) is not int or not 0 < valid_from < valid_to <= now + 400 * DAY:
+        raise ValueError("a consent is an interval, never open-ended")
+    terms = _terms(told)
+    if not all(
+        isinstance(text, str) for text in (terms.given_by, terms.manner, terms.excluded, *terms.informed_points)
+    ) or not all(isinstance(unit, str) for pair in terms.exchanges for unit in (pair.sender, pair.recipient)):
+        raise TypeError("terms are texts")
+    consent = Consent(
+        administration=administration,
+        id=ConsentId(str(uuid.UUID(told["id"]))),
+        case=case,
+        state=ConsentState.GIVEN,
+        valid_from=Instant(valid_from),
+        valid_to=Instant(valid_to),
+        recorded_by=OUTSIDE,
+        recorded_at=now,
+    )
+    return consent, terms
 
 
 def terms_of(values: Mapping[str, object]) -> ConsentTerms:

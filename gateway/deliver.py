@@ -24,7 +24,7 @@ from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
-from gateway.model.directory import InboxKind
+from gateway.model.directory import Inbox, InboxKind
 from gateway.model.path import (
     Channel,
     Consent,
@@ -118,12 +118,12 @@ class Outbox:
             raise EnvelopeError("a delivery without its envelope")
         await self._opener.verify(envelope, message)
         consents = [await self._integrity.check(row) for row in await self._store.consents_under(envelope.id)]
-        if not all(_holds(consent, now) for consent in consents):
+        if not all(holds(consent, now) for consent in consents):
             await self._finish(delivery, DeliveryEvent.CANCELLED, outcome="consent-ended")
             return
         receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
         delivered = dataclasses.replace(
-            _moved(delivery, DeliveryEvent.ACCEPTED, now), delivered_at=now, attempts=delivery.attempts + 1
+            moved_delivery(delivery, DeliveryEvent.ACCEPTED, now), delivered_at=now, attempts=delivery.attempts + 1
         )
         entry = await self._auditor.entry(
             AuditAction.DELIVERED,
@@ -138,12 +138,12 @@ class Outbox:
         failpoints.reached("deliver.before_commit")
         await self._store.commit(
             Work(
-                expects=tuple(_consent_fact(consent) for consent in consents),
+                expects=tuple(consent_fact(consent) for consent in consents),
                 changes=(
                     Update(delivered),
                     Insert(receipt),
                     Insert(await self._task(envelope, message, now)),
-                    Insert(_notice(envelope, "message_received", now)),
+                    Insert(notice(envelope, "message_received", now)),
                 ),
                 entries=(entry,),
             )
@@ -155,46 +155,23 @@ class Outbox:
 
         The signed answer comes back to the seat that proposed it as a copy for its files: nothing is left to do.
         """
-        within = ANSWER_WITHIN.get(message.form_type)
-        copy = False
+        task = delivered_task(envelope, message, now)
         if message.form_type == ANSWER and await self._store.get(SeatAnswer, message.id) is None:  # not a proposal
-            within = None
             copy = (await self._directory.current()).inbox(envelope.inbox).kind is InboxKind.SEAT
-        return Task(
-            administration=envelope.administration,
-            envelope=envelope.id,
-            inbox=envelope.inbox,
-            message=message.id,
-            case=envelope.case,
-            form_type=message.form_type,
-            state=TaskState.DONE if copy else TaskState.OPEN,
-            received_at=now,
-            due_at=Instant(now + within) if within else None,
-            changed_at=now,
-        )
+            return dataclasses.replace(task, due_at=None, state=TaskState.DONE if copy else TaskState.OPEN)
+        return task
 
     async def _finish(self, delivery: Delivery, event: DeliveryEvent, *, outcome: str) -> None:
         """Record an outcome other than delivered; the sender finds it in the case."""
         now = self._clock.now()
-        moved = dataclasses.replace(_moved(delivery, event, now), attempts=delivery.attempts + 1)
+        moved = dataclasses.replace(moved_delivery(delivery, event, now), attempts=delivery.attempts + 1)
         if moved.state is DeliveryState.QUEUED:
-            moved = dataclasses.replace(moved, due_at=Instant(now + _back_off(moved.attempts)))
+            moved = dataclasses.replace(moved, due_at=Instant(now + back_off(moved.attempts)))
         changes: list[Change] = [Update(moved)]
         message = await self._store.get(Message, delivery.message)
         if message is not None and moved.state is not DeliveryState.QUEUED:
             sender = (await self._directory.current()).inbox(message.sender)
-            changes.append(
-                Insert(
-                    Notice(
-                        administration=sender.administration,
-                        id=str(uuid.uuid4()),
-                        inbox=sender.id,
-                        kind="undelivered",
-                        case=message.case,
-                        created_at=now,
-                    )
-                )
-            )
+            changes.append(Insert(undelivered(sender, message, now)))
         entry = await self._auditor.entry(
             AuditAction.NOT_DELIVERED,
             administration=delivery.administration,
@@ -212,16 +189,11 @@ class Outbox:
     async def _take_back_lapsed(self) -> None:
         now = self._clock.now()
         for delivery in await self._store.lapsed_leases(now=now, limit=BATCH):
-            back = dataclasses.replace(_moved(delivery, DeliveryEvent.LEASE_LOST, now), due_at=now)
+            back = dataclasses.replace(moved_delivery(delivery, DeliveryEvent.LEASE_LOST, now), due_at=now)
             try:
                 await self._store.commit(Work(changes=(Update(back),)))
             except ConflictError:
                 continue  # its worker was only slow
-
-
-def receipt_delivery(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
-    """The delivery after `event`; used by opening, where READ ends its way."""
-    return _moved(delivery, event, now)
 
 
 def status_of(delivery: Delivery, receipts: list[Receipt]) -> str:
@@ -238,7 +210,8 @@ def new_delivery_id() -> DeliveryId:
     return DeliveryId(str(uuid.uuid4()))
 
 
-def _moved(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
+def moved_delivery(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
+    """The delivery after `event`, its lease ended."""
     return dataclasses.replace(
         delivery,
         state=step(DELIVERY, delivery.state, event),
@@ -249,15 +222,47 @@ def _moved(delivery: Delivery, event: DeliveryEvent, now: Instant) -> Delivery:
     )
 
 
-def _holds(consent: Consent, now: Instant) -> bool:
+def holds(consent: Consent, now: Instant) -> bool:
+    """Whether a consent carries a disclosure at this instant."""
     return consent.state is ConsentState.GIVEN and consent.valid_from <= now < consent.valid_to
 
 
-def _consent_fact(consent: Consent) -> Fact:
+def consent_fact(consent: Consent) -> Fact:
+    """That the consent still is as it was read, and has not ended."""
     return fact(consent, valid_until=consent.valid_to)
 
 
-def _notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
+def delivered_task(envelope: Envelope, message: Message, now: Instant) -> Task:
+    """The open work that an envelope is, with the day to answer by where the form has one."""
+    within = ANSWER_WITHIN.get(message.form_type)
+    return Task(
+        administration=envelope.administration,
+        envelope=envelope.id,
+        inbox=envelope.inbox,
+        message=message.id,
+        case=envelope.case,
+        form_type=message.form_type,
+        state=TaskState.OPEN,
+        received_at=now,
+        due_at=Instant(now + within) if within else None,
+        changed_at=now,
+    )
+
+
+def undelivered(sender: Inbox, message: Message, now: Instant) -> Notice:
+    """What the sender's inbox is told of a message that ended without arriving."""
+    return Notice(
+        administration=sender.administration,
+        id=str(uuid.uuid4()),
+        inbox=sender.id,
+        kind="undelivered",
+        case=message.case,
+        created_at=now,
+    )
+
+
+def notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
+    """What an inbox is told of an envelope, without content."""
     return Notice(
         administration=envelope.administration,
         id=str(uuid.uuid4()),
@@ -268,6 +273,6 @@ def _notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
     )
 
 
-def _back_off(attempts: int) -> int:
+def back_off(attempts: int) -> int:
     """Doubling from five seconds to a quarter of an hour, with jitter so that retries do not march in step."""
     return int(min(FIRST_RETRY * 2 ** min(attempts, 16), LONGEST_RETRY) * random.uniform(0.5, 1.0))  # noqa: S311

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from gateway.errors import RecipientError, SetupError
 from gateway.integrity import Integrity
 from gateway.model.base import GATEWAY, AdministrationId, Fact, InboxId, fact
-from gateway.model.directory import DIRECTORY, Administration, Board, Generation, Inbox, Organisation, Unit
+from gateway.model.directory import DIRECTORY, Administration, Board, Generation, Inbox, Organisation, Route, Unit
+from gateway.model.path import MAX_WAYS, Channel, Way
 from gateway.ports import Store
 
 
@@ -28,6 +29,7 @@ class Snapshot:
     units: dict[str, Unit]
     inboxes: dict[str, Inbox]
     boards: dict[str, Board]
+    routes: tuple[Route, ...] = ()
 
     @property
     def fact(self) -> Fact:
@@ -42,6 +44,46 @@ class Snapshot:
 
     def administration(self, administration: AdministrationId) -> Administration:
         return self.administrations[administration]
+
+    def is_outside(self, inbox: Inbox) -> bool:
+        """Whether another gateway, or none, hosts the inbox's administration."""
+        return self.administrations[inbox.administration].outside
+
+    def ways_to(self, inbox: InboxId) -> tuple[Route, ...]:
+        """The routes of an inbox, in the order in which they are tried."""
+        found = (route for route in self.routes if route.inbox == inbox)
+        return tuple(sorted(found, key=lambda route: (route.rank, route.channel)))
+
+    def ways(self, inboxes: Iterable[Inbox]) -> dict[InboxId, tuple[Way, ...]]:
+        """For those of `inboxes` that are outside: the ways that a sender permits, in the order they are tried.
+
+        Raises:
+            RecipientError: the directory knows no way to one of them; nothing was sealed.
+        """
+        found: dict[InboxId, tuple[Way, ...]] = {}
+        for inbox in inboxes:
+            if not self.is_outside(inbox):
+                continue
+            found[inbox.id] = tuple(Way(route.channel, route.address) for route in self.ways_to(inbox.id))[:MAX_WAYS]
+            if not found[inbox.id]:
+                raise RecipientError(
+                    f"inbox {inbox.id} is outside and has no route",
+                    swedish=f"Det finns ingen väg till {inbox.name}.",
+                    next_step="Kontakta den som sköter adressboken. Utkastet är kvar.",
+                )
+        return found
+
+    def at(self, channel: Channel, address: str) -> Inbox | None:
+        """The inbox behind a neighbour's address. Organisation ids are compared without regard to case (SDK)."""
+        wanted = address.lower()
+        return next(
+            (
+                self.inboxes[route.inbox]
+                for route in self.routes
+                if route.channel is channel and route.address.lower() == wanted
+            ),
+            None,
+        )
 
     def board_of(self, seat: InboxId) -> Board | None:
         """The board that `seat` is a seat of."""
@@ -110,6 +152,7 @@ class Directory:
             {row.id: await check(row) for row in await self._store.units()},
             {row.id: await check(row) for row in await self._store.inboxes()},
             {row.id: await check(row) for row in await self._store.boards()},
+            tuple([await check(row) for row in await self._store.routes()]),
         )
 
 

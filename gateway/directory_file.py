@@ -2,13 +2,15 @@
 
 Why this exists: who exists is agreed between authorities and written down by people. A dry run shows every difference
 with before and after; nothing is ever removed in silence, and an import proposes members, it never makes a reader.
-The shape: `[[organisation]]`, `[[administration]]`, `[[unit]]`, `[[inbox]]` (with `members`), `[[board]]`, `[[user]]`.
+The shape: `[[organisation]]`, `[[administration]]`, `[[unit]]`, `[[inbox]]` (with `members`), `[[board]]`, `[[route]]`,
+`[[user]]`. An administration with `outside = true` is hosted elsewhere: its inboxes have routes and no members.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import tomllib
 import uuid
 from collections.abc import Iterable, Mapping
@@ -27,8 +29,9 @@ from gateway.model.base import (
     UnitId,
     UserId,
 )
-from gateway.model.directory import Administration, Board, Inbox, InboxKind, Organisation, SecrecyRegime, Unit
+from gateway.model.directory import Administration, Board, Inbox, InboxKind, Organisation, Route, SecrecyRegime, Unit
 from gateway.model.identity import MembershipRole, Role, User
+from gateway.model.path import Channel
 
 #: Users get a stable id from their login, so that a file that is read twice means the same people.
 USERS: Final = uuid.UUID("6f1f2a52-6d4b-5d0a-9d2b-5a0c1f0e7b11")
@@ -53,13 +56,21 @@ class DirectoryFile:
     units: tuple[Unit, ...]
     inboxes: tuple[Inbox, ...]
     boards: tuple[Board, ...]
+    routes: tuple[Route, ...]
     users: tuple[User, ...]
     proposals: tuple[Proposal, ...]
 
     @property
     def places(self) -> tuple[DecidingRow, ...]:
-        """Organisations, administrations, units, inboxes and boards, in the order in which they can be made."""
-        return (*self.organisations, *self.administrations, *self.units, *self.inboxes, *self.boards)
+        """Organisations, administrations, units, inboxes, routes and boards, in the order in which they can be made."""
+        return (
+            *self.organisations,
+            *self.administrations,
+            *self.units,
+            *self.inboxes,
+            *self.routes,
+            *self.boards,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,7 @@ class _Reader:
         self.faults: list[FieldError] = []
 
     def read(self, digest: str) -> DirectoryFile:
-        for table in set(self._data) - {"organisation", "administration", "unit", "inbox", "board", "user"}:
+        for table in set(self._data) - {"organisation", "administration", "unit", "inbox", "board", "route", "user"}:
             self._fault(table, "unknown", "Tabellen är okänd.")
         organisations = tuple(
             Organisation(
@@ -127,8 +138,9 @@ class _Reader:
                     self._one_of(row, "organisation", {found.id for found in organisations}, where)
                 ),
                 name=self._text(row, "name", where),
+                outside=self._flag(row, "outside", where),
             )
-            for where, row in self._rows("administration", {"id", "organisation", "name"})
+            for where, row in self._rows("administration", {"id", "organisation", "name", "outside"})
         )
         authorities = {row.administration for row in administrations}
         units = tuple(
@@ -145,6 +157,11 @@ class _Reader:
         )
         users = tuple(self._user(where, row, authorities) for where, row in self._rows("user", _USER_FIELDS))
         inboxes, proposals = self._inboxes({unit.id: unit for unit in units}, {user.login: user for user in users})
+        outside = {row.administration for row in administrations if row.outside}
+        for proposal in proposals:
+            if {inbox.id: inbox for inbox in inboxes}[proposal.inbox].administration in outside:
+                self._fault(f"inbox/{proposal.inbox}", "members", "Inkorgen finns utanför: den har inga medlemmar här.")
+        routes = self._routes({inbox.id: inbox for inbox in inboxes}, outside)
         seats = {inbox.id for inbox in inboxes if inbox.kind is InboxKind.SEAT}
         boards = tuple(
             Board(
@@ -158,7 +175,45 @@ class _Reader:
         self._unique([("inbox", row.id) for row in inboxes] + [("inbox", row.id) for row in boards])
         self._unique([("unit", row.id) for row in units] + [("user", row.login) for row in users])
         self._unique([("administration", row.administration) for row in administrations])
-        return DirectoryFile(digest, organisations, administrations, units, inboxes, boards, users, proposals)
+        self._unique([("route", f"{row.inbox}/{row.channel}") for row in routes])
+        self._unique([("address", f"{row.channel}/{row.address}") for row in routes])
+        return DirectoryFile(digest, organisations, administrations, units, inboxes, boards, routes, users, proposals)
+
+    def _routes(self, inboxes: Mapping[str, Inbox], outside: set[AdministrationId]) -> tuple[Route, ...]:
+        found = []
+        for where, row in self._rows("route", {"inbox", "channel", "address", "rank", "pin"}):
+            inbox = inboxes.get(self._one_of(row, "inbox", set(inboxes), where))
+            channel = self._one_of(row, "channel", set(Channel) - {Channel.LOCAL}, where)
+            rank = row.get("rank", 1)
+            if type(rank) is not int or not 1 <= rank <= 9:
+                self._fault(where, "rank", "rank ska vara ett tal mellan 1 och 9.")
+                rank = 1
+            pin = str(row.get("pin", ""))
+            if channel == Channel.SMIME and not re.fullmatch(r"[0-9a-f]{64}", pin):
+                self._fault(where, "pin", "Ange certifikatets SHA-256 (64 hexadecimala tecken): annars går inget iväg.")
+            if inbox is not None and channel:
+                address = self._text(row, "address", where)
+                found.append(
+                    Route(
+                        administration=inbox.administration,
+                        inbox=inbox.id,
+                        channel=Channel(channel),
+                        address=address,
+                        rank=rank,
+                        pin=pin,
+                    )
+                )
+        reached = {route.inbox for route in found}
+        for inbox in inboxes.values():
+            if inbox.administration in outside and inbox.id not in reached:
+                self._fault(f"inbox/{inbox.id}", "route", "Inkorgen finns utanför och har ingen väg dit.")
+        return tuple(found)
+
+    def _flag(self, row: Mapping[str, Any], name: str, where: str) -> bool:
+        value = row.get(name, False)
+        if not isinstance(value, bool):
+            self._fault(where, name, f"{name} ska vara true eller false.")
+        return value is True
 
     def _user(self, where: str, row: Mapping[str, Any], authorities: set[AdministrationId]) -> User:
         login = self._text(row, "login", where)
@@ -257,6 +312,7 @@ def differences(current: Snapshot | None, users: Mapping[str, User], wanted: Dir
     if current is not None:
         for rows in (current.organisations, current.administrations, current.units, current.inboxes, current.boards):
             stand.update({(row.TABLE, row.key): row for row in rows.values()})
+        stand.update({(row.TABLE, row.key): row for row in current.routes})
     stand.update({(user.TABLE, user.key): user for user in users.values()})
     found: list[Difference] = []
     named: set[tuple[str, tuple[object, ...]]] = set()

@@ -29,7 +29,7 @@ from gateway.model.base import (
     KeyRecordId,
     MessageId,
 )
-from gateway.model.path import Origin
+from gateway.model.path import MAX_WAYS, Channel, Origin, Way
 from gateway.ports import AttachmentKey, Endorsement, Letter, Opened
 
 MAGIC: Final = b"SBD1"
@@ -41,10 +41,12 @@ MAX_PAYLOAD: Final = 1024 * 1024
 MAX_BODY: Final = 1_310_720
 MAX_TEXT: Final = 128
 MAX_ENDORSEMENTS: Final = 4
+MAX_ADDRESS: Final = 512
 PAD_STEP: Final = 4096
 SIGNATURE: Final = 64
 _ATT: Final = struct.Struct(">16sQ32s")
 _RECIPIENT_INBOX: Final = b"\x01"
+_RECIPIENT_CHANNEL: Final = b"\x02"
 _PAYLOAD: Final = frozenset({"form", "body", "blind", "attachments", "siblings", "document_blind"})
 
 
@@ -71,6 +73,7 @@ class Header:
     not_after: Instant
     document: bytes = b""
     endorsements: tuple[Endorsement, ...] = ()
+    ways: tuple[Way, ...] = ()  # of a recipient outside; then `administration` is the sealer's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,11 +192,11 @@ def header_of(letter: Letter, signer: KeyRecordId) -> Header:
         envelope=letter.envelope,
         message=letter.message,
         sender_copy=letter.sender_copy,
-        sealer=letter.sender.administration,
+        sealer=letter.sealer,
         signer=signer,
         sender=letter.sender.id,
         origin=letter.origin,
-        administration=letter.recipient.administration,
+        administration=letter.keeper,
         recipient=letter.recipient.id,
         form_type=letter.form_type,
         created=letter.created,
@@ -201,6 +204,7 @@ def header_of(letter: Letter, signer: KeyRecordId) -> Header:
         not_after=letter.not_after,
         document=letter.document,
         endorsements=letter.endorsements,
+        ways=letter.ways,
     )
 
 
@@ -214,7 +218,7 @@ def encode_header(header: Header) -> bytes:
         (5, uuid_octets(header.signer)),
         (6, _text(header.sender)),
         (7, _text(header.origin)),
-        (8, _RECIPIENT_INBOX),
+        (8, _RECIPIENT_CHANNEL if header.ways else _RECIPIENT_INBOX),
         (9, _text(header.administration)),
         (10, _text(header.recipient)),
         (11, _text(header.form_type)),
@@ -226,6 +230,8 @@ def encode_header(header: Header) -> bytes:
         fields.append((15, header.document))
         if header.endorsements:
             fields.append((16, b"".join(map(_encode_endorsement, header.endorsements))))
+    if header.ways:
+        fields.append((17, b"".join(map(_encode_way, header.ways))))
     return b"".join(u16(tag) + u32(len(value)) + value for tag, value in fields)
 
 
@@ -241,6 +247,13 @@ def _encode_endorsement(endorsement: Endorsement) -> bytes:
     return u16(len(name)) + name + uuid_octets(endorsement.signer) + endorsement.signature
 
 
+def _encode_way(way: Way) -> bytes:
+    channel, address = way.channel.encode(), way.address.encode()
+    if len(address) > MAX_ADDRESS:
+        raise ValueError("an address has at most 512 octets")
+    return u16(len(channel)) + channel + u16(len(address)) + address
+
+
 def parse_header(octets: bytes) -> Header:
     """The header, when `octets` are its one encoding.
 
@@ -250,10 +263,12 @@ def parse_header(octets: bytes) -> Header:
     if len(octets) > MAX_HEADER:
         raise MalformedError("header too long")
     fields = _fields(octets)
-    if set(range(1, 15)) - fields.keys() or fields.keys() - set(range(1, 17)):
+    if set(range(1, 15)) - fields.keys() or fields.keys() - set(range(1, 18)):
         raise MalformedError("a header field is missing or unknown")
-    if fields[3] not in (b"\x00", b"\x01") or fields[8] != _RECIPIENT_INBOX:
+    if fields[3] not in (b"\x00", b"\x01") or fields[8] not in (_RECIPIENT_INBOX, _RECIPIENT_CHANNEL):
         raise MalformedError("unknown part or recipient kind")
+    if (17 in fields) != (fields[8] == _RECIPIENT_CHANNEL) or (17 in fields and fields[3] != b"\x00"):
+        raise MalformedError("ways belong to a recipient outside, and to nobody else")
     if 16 in fields and 15 not in fields:
         raise MalformedError("endorsements without a document")
     if 15 in fields and len(fields[15]) != 32:
@@ -275,6 +290,7 @@ def parse_header(octets: bytes) -> Header:
             not_after=_instant(fields[14]),
             document=fields.get(15, b""),
             endorsements=_endorsements(fields.get(16)),
+            ways=_ways(fields.get(17)),
         )
     except MalformedError:
         raise
@@ -339,6 +355,32 @@ def _endorsements(octets: bytes | None) -> tuple[Endorsement, ...]:
     if not found:
         raise MalformedError("an empty list of endorsements")
     return tuple(found)
+
+
+def _ways(octets: bytes | None) -> tuple[Way, ...]:
+    if octets is None:
+        return ()
+    found: list[Way] = []
+    at = 0
+    while at < len(octets):
+        channel, at = _short(octets, at)
+        address, at = _short(octets, at)
+        found.append(Way(Channel(channel.decode()), address.decode()))
+        if len(found) > MAX_WAYS or len(address) > MAX_ADDRESS or found[-1].channel is Channel.LOCAL:
+            raise MalformedError("too many ways, an address too long, or a way that is none")
+    if not found or len({way.channel for way in found}) != len(found):
+        raise MalformedError("no way, or one twice")
+    return tuple(found)
+
+
+def _short(octets: bytes, at: int) -> tuple[bytes, int]:
+    """A text with its length before it, and where the next begins."""
+    if len(octets) - at < 2:
+        raise MalformedError("a way is cut")
+    end = at + 2 + int.from_bytes(octets[at : at + 2])
+    if end > len(octets):
+        raise MalformedError("a way is cut")
+    return octets[at + 2 : end], end
 
 
 # --- layout ----------------------------------------------------------------------------------------------------------

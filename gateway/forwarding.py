@@ -17,7 +17,7 @@ from gateway.attachments import Stored
 from gateway.audit import AuditAction
 from gateway.cases import Cases
 from gateway.decide import AccessAction
-from gateway.deliver import receipt_delivery
+from gateway.deliver import moved_delivery
 from gateway.errors import NotFoundError, RecipientError
 from gateway.forms import FormCatalogue
 from gateway.model.base import EnvelopeId, InboxId
@@ -101,7 +101,7 @@ class Forwarding:
         at = self._clock.now()
         sealed = await self._sealing.seal(dispatch, decision, at=at)
         changes: tuple[Change, ...] = (
-            Update(receipt_delivery(delivery, DeliveryEvent.RELAYED, at)),
+            Update(moved_delivery(delivery, DeliveryEvent.RELAYED, at)),
             Update(closed(task, at, by=signed.user.id)),
         )
         return await self._acceptance.accept(

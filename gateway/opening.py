@@ -21,7 +21,7 @@ from gateway.cases import moved
 from gateway.compose import check_stage
 from gateway.consents import Consents
 from gateway.decide import AccessAction, Decider, OpeningAct
-from gateway.deliver import receipt_delivery
+from gateway.deliver import moved_delivery
 from gateway.envelope import rejected
 from gateway.errors import (
     ConflictError,
@@ -261,7 +261,7 @@ class Opening:
             facts, changes = await self._decided(standing, envelope, message, delivery, now)
             first = delivery is not None and delivery.state is DeliveryState.DELIVERED
             if first and delivery is not None:
-                changes.append(Update(receipt_delivery(delivery, DeliveryEvent.READ, now)))
+                changes.append(Update(moved_delivery(delivery, DeliveryEvent.READ, now)))
                 changes.extend(await self._acknowledged(standing, message, now))
             changes.append(await self._reading(standing, envelope, now))
             entry = await self._auditor.entry(

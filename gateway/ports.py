@@ -125,12 +125,16 @@ class Store(Protocol):
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         """ATTEMPTING deliveries whose lease ended: the worker crashed or was cancelled."""
 
+    async def in_transit(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        """IN_TRANSIT deliveries of a channel whose `due_at` has come: the neighbour is asked about them."""
+
     # directory
     async def organisations(self) -> list[directory.Organisation]: ...
     async def administrations(self) -> list[directory.Administration]: ...
     async def units(self) -> list[directory.Unit]: ...
     async def inboxes(self) -> list[directory.Inbox]: ...
     async def boards(self) -> list[directory.Board]: ...
+    async def routes(self) -> list[directory.Route]: ...
 
     # identity
     async def users(self) -> list[identity.User]: ...
@@ -161,6 +165,12 @@ class Store(Protocol):
     # messages
     async def inbox_page(self, inbox: InboxId, *, after: Cursor | None, limit: int) -> list[path.InboxItem]:
         """Delivered or opened envelopes of an inbox (no sender copies), newest `delivered_at` first, without octets."""
+
+    async def conversations_of(self, case: CaseId) -> list[path.Conversation]:
+        """With whom outside this case is spoken of, and under which id."""
+
+    async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
+        """What came in as this message: one for each inbox that it was addressed to."""
 
     async def messages_of(self, case: CaseId, *, limit: int) -> list[path.Message]: ...
     async def envelopes_of(self, message: MessageId) -> list[path.Envelope]:
@@ -343,6 +353,17 @@ class Letter:
     document: bytes = b""
     document_blind: bytes = b""
     endorsements: tuple[Endorsement, ...] = ()
+    ways: tuple[path.Way, ...] = ()
+
+    @property
+    def sealer(self) -> AdministrationId:
+        """Whose gateway signs: the sender's for what was written here, the recipient's own for what came in."""
+        return self.sender.administration if self.origin is path.Origin.LOCAL else self.recipient.administration
+
+    @property
+    def keeper(self) -> AdministrationId:
+        """Whose key opens it: the recipient's, or the sealer's own channel key while it is on its way out."""
+        return self.sealer if self.ways else self.recipient.administration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,6 +420,12 @@ class Opener(Protocol):
 
     async def open(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap, user: UserId) -> Opened:
         """Open as `user`, a member; after the audit event is durable. Raises EnvelopeError, one for every cause."""
+
+    async def open_leaving(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap, way: path.Way) -> Opened:
+        """Open what leaves by `way`, with the channel key of its sealer; after `dispatched` is durable.
+
+        Raises EnvelopeError for an envelope to an inbox, and for a way that its header does not list.
+        """
 
 
 class AttachmentSealer(Protocol):
@@ -502,6 +529,9 @@ class KeyMaker(Protocol):
     async def member(self, user: identity.User, *, by: str, at: Instant) -> Ceremony: ...
     async def inbox(self, inbox: directory.Inbox, members: Sequence[UserId], *, by: str, at: Instant) -> Ceremony:
         """Epoch 1, wrapped to the first members (their member keys must be committed)."""
+
+    async def channels(self, administration: AdministrationId, *, by: str, at: Instant) -> Ceremony:
+        """The channel keys `out` and `hold` and the intake key of an administration whose signing record stands."""
 
     async def admit(self, inbox: directory.Inbox, user: UserId, *, by: UserId, at: Instant) -> Ceremony:
         """Wrap every epoch that `by` can open to `user`; a new revision of each record, approved by `by`."""

@@ -16,7 +16,7 @@ from typing import Final
 from gateway.audit import AuditAction, Auditor
 from gateway.cases import moved
 from gateway.decide import AccessAction
-from gateway.deliver import receipt_delivery
+from gateway.deliver import moved_delivery
 from gateway.directory import Snapshot
 from gateway.drafts import Drafts
 from gateway.errors import ConflictError, DecisionStaleError, NotFoundError
@@ -94,7 +94,7 @@ class Recalls:
             outcome="cancelled",
             detail={"deliveries": len(queued)},
         )
-        changes: list[Change] = [Update(receipt_delivery(row, DeliveryEvent.CANCELLED, now)) for row in queued]
+        changes: list[Change] = [Update(moved_delivery(row, DeliveryEvent.CANCELLED, now)) for row in queued]
         if len(queued) == len(deliveries):
             changes += await self._undone(signed, message, now)
         await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))

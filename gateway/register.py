@@ -180,6 +180,17 @@ class Register:
             outcome="signing",
         )
         await self._store.commit(Work(changes=signing.changes, entries=(entry,)))
+        channels = await self._maker.channels(administration, by="init", at=at)
+        entry = await self._auditor.entry(
+            AuditAction.KEY_RECORDED,
+            administration=administration,
+            actor=None,
+            role="init",
+            object=channels.record.id if channels.record else "",
+            case=None,
+            outcome="channels",
+        )
+        await self._store.commit(Work(changes=channels.changes, entries=(entry,)))
 
     async def _places(self, wanted: DirectoryFile, *, by: str, actor: User | None, expects: tuple[Fact, ...]) -> None:
         """Write the rows that are new or changed, with the next generation, in one transaction."""
@@ -231,7 +242,10 @@ class Register:
         """Bootstrap new inboxes that name two members; propose everybody else. Returns inboxes that wait."""
         users = await self._users()
         waiting = []
+        outside = {row.administration for row in wanted.administrations if row.outside}
         for inbox in wanted.inboxes:
+            if inbox.administration in outside:
+                continue
             named = [(users[p.login], p.role) for p in wanted.proposals if p.inbox == inbox.id]
             if await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is None:
                 if len(named) < BOOTSTRAP_MEMBERS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import failpoints
@@ -17,11 +17,11 @@ from gateway.attachments import Stored
 from gateway.compose import attachment_permitted, project
 from gateway.decide import Decision, RecipientDecision
 from gateway.forms import Form
-from gateway.model.base import DAY, EnvelopeId, Fact, Instant, MessageId
+from gateway.model.base import DAY, EnvelopeId, Fact, InboxId, Instant, MessageId
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
 from gateway.model.keys import EnvelopeWrap
-from gateway.model.path import Case, Envelope, EnvelopeAttachment, Message, Origin
+from gateway.model.path import Case, Channel, Envelope, EnvelopeAttachment, Message, Origin, Way
 from gateway.ports import AttachmentKey, Endorsement, Letter, Sealed, Sealer
 
 
@@ -38,6 +38,8 @@ class Dispatch:
     values: Mapping[str, Any]
     recipients: tuple[tuple[Inbox, Stage], ...]
     attachments: tuple[Stored, ...] = ()
+    ways: Mapping[InboxId, tuple[Way, ...]] = field(default_factory=dict)  # of recipients outside
+    shared: Mapping[InboxId, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)  # consents told outside
     in_reply_to: MessageId | None = None
     document: bytes = b""
     document_blind: bytes = b""
@@ -55,6 +57,7 @@ class SealedMessage:
     files: tuple[EnvelopeAttachment, ...]
     facts: tuple[Fact, ...]
     not_after: Instant
+    channels: Mapping[EnvelopeId, Channel]  # the first way of each envelope that leaves
 
 
 class Sealing:
@@ -113,6 +116,7 @@ class Sealing:
             files=_files(letters, dispatch.attachments),
             facts=tuple(dict.fromkeys(fact for result in sealed for fact in result.facts)),
             not_after=not_after,
+            channels={letter.envelope: letter.ways[0].channel for letter in letters if letter.ways},
         )
 
 
@@ -129,6 +133,7 @@ def _projection(dispatch: Dispatch, decided: RecipientDecision) -> tuple[dict[st
         "held_back": list(projection.held_back),
         "attachments_held_back": held_files,
         "basis": sorted({ruling.basis for ruling in decided.rulings.values() if ruling.permits and ruling.basis}),
+        **({"consents": list(dispatch.shared[decided.inbox])} if decided.inbox in dispatch.shared else {}),
         **(dispatch.meta or {}),
     }
     return body, files
@@ -179,12 +184,13 @@ def _letter(
         document=dispatch.document,
         document_blind=dispatch.document_blind,
         endorsements=dispatch.endorsements,
+        ways=dispatch.ways.get(recipient.id, ()),
     )
 
 
 def _row(letter: Letter, sealed: Sealed, case: Case) -> Envelope:
     return Envelope(
-        administration=letter.recipient.administration,
+        administration=letter.keeper,
         id=letter.envelope,
         message=letter.message,
         case=case.id,
@@ -200,7 +206,7 @@ def _files(letters: Sequence[Letter], attachments: Sequence[Stored]) -> tuple[En
     blobs = {stored.file.id: stored.row.blob for stored in attachments}
     return tuple(
         EnvelopeAttachment(
-            administration=letter.recipient.administration,
+            administration=letter.keeper,
             envelope=letter.envelope,
             attachment=file.id,
             blob=blobs[file.id],

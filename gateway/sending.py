@@ -6,6 +6,7 @@ after the other, so that one can follow a body from the draft to the envelope in
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from gateway.attachments import Attachments, Stored
 from gateway.audit import Auditor
 from gateway.cases import Cases
 from gateway.compose import present_classes, project, required_classes, validate
-from gateway.consents import STOCKHOLM, Consents
+from gateway.consents import STOCKHOLM, Consents, shared
 from gateway.decide import AccessAction, Addressee, Affirmation, Decider, Decision, SendingAct
 from gateway.drafts import Drafts
 from gateway.errors import InvalidRequestError, NotFoundError, RecipientError, RefusedError
@@ -166,7 +167,7 @@ class Sending:
         decision = await self.decide(standing, dispatch)
         failpoints.reached("send.decided")
         at = self._clock.now()
-        sealed = await self._sealing.seal(dispatch, decision, at=at)
+        sealed = await self._sealing.seal(await self._shared(dispatch, decision), decision, at=at)
         return await self._acceptance.accept(
             standing,
             sealed,
@@ -221,6 +222,16 @@ class Sending:
             raise
         return decision
 
+    async def _shared(self, dispatch: Dispatch, decision: Decision) -> Dispatch:
+        """With the consents that go along to recipients outside: their own disclosures rest on them (OSL 10:1)."""
+        told: dict[InboxId, tuple[Mapping[str, Any], ...]] = {}
+        for decided in decision.recipients:
+            if decided.inbox in dispatch.ways and decided.consents:
+                told[decided.inbox] = tuple(
+                    [shared(consent, await self._consents.terms(consent)) for consent in decided.consents]
+                )
+        return dataclasses.replace(dispatch, shared=told) if told else dispatch
+
     async def _decided(self, standing: Standing, dispatch: Dispatch) -> Decision:
         form, values = dispatch.form, dispatch.values
         categories = [stored.category for stored in dispatch.attachments]
@@ -265,8 +276,9 @@ class Sending:
                 swedish="Din egen inkorg kan inte vara mottagare: ni får alltid en egen kopia.",
                 next_step="Ta bort den bland mottagarna. Utkastet är kvar.",
             )
+        ways = standing.directory.ways(inboxes)
         for inbox in inboxes:
-            if await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is None:
+            if inbox.id not in ways and await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is None:
                 raise RecipientError(
                     f"inbox {inbox.id} has no members yet",
                     swedish=f"Ingen läser {inbox.name} än: inkorgen saknar medlemmar.",
@@ -279,6 +291,7 @@ class Sending:
             values=submission.values,
             recipients=tuple((inbox, _stage(form, inbox)) for inbox in inboxes),
             attachments=tuple(attachments),
+            ways=ways,
             in_reply_to=submission.in_reply_to,
         )
 

@@ -41,6 +41,7 @@ class CaseEvent(StrEnum):
 class DeliveryState(StrEnum):
     QUEUED = "queued"
     ATTEMPTING = "attempting"
+    IN_TRANSIT = "in_transit"
     DELIVERED = "delivered"
     OPENED = "opened"
     RELAYED = "relayed"
@@ -52,6 +53,7 @@ class DeliveryState(StrEnum):
 class DeliveryEvent(StrEnum):
     CLAIMED = "claimed"
     ACCEPTED = "accepted"
+    HANDED_OVER = "handed_over"
     DELAYED = "delayed"
     LEASE_LOST = "lease_lost"
     REFUSED = "refused"
@@ -137,6 +139,14 @@ DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (DeliveryState.ATTEMPTING, DeliveryEvent.REFUSED): DeliveryState.FAILED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.TIMED_OUT): DeliveryState.EXPIRED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
+    # Outside: the neighbour took it for transport, and its receipt says the rest (docs/channels.md §2.1).
+    (DeliveryState.ATTEMPTING, DeliveryEvent.HANDED_OVER): DeliveryState.IN_TRANSIT,
+    (DeliveryState.IN_TRANSIT, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
+    (DeliveryState.IN_TRANSIT, DeliveryEvent.REFUSED): DeliveryState.FAILED,
+    (DeliveryState.IN_TRANSIT, DeliveryEvent.TIMED_OUT): DeliveryState.EXPIRED,
+    # A receipt may come after we had given up: what arrived has arrived.
+    (DeliveryState.FAILED, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
+    (DeliveryState.EXPIRED, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
     (DeliveryState.DELIVERED, DeliveryEvent.READ): DeliveryState.OPENED,
     # A registrator forwarded it unread; whoever gets it has a delivery of its own (RFC 3464 §2.3.3: "relayed").
     (DeliveryState.DELIVERED, DeliveryEvent.RELAYED): DeliveryState.RELAYED,

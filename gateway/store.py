@@ -114,7 +114,7 @@ class Acceptance:
         changes += [Insert(file) for file in sealed.files]
         for envelope in sealed.envelopes:
             if not envelope.sender_copy:
-                changes += await self._delivery(envelope, decision, case, due_at, sealed.not_after)
+                changes += await self._delivery(envelope, sealed, decision, case, due_at)
         changes.append(Insert(await self._record(decision, message.administration, case)))
         if event is not None:
             following = await moved(self._integrity, case, event, at=message.created_at, matched_units=matched_units)
@@ -165,7 +165,7 @@ class Acceptance:
         await self._store.commit(Work(entries=(entry,)))
 
     async def _delivery(
-        self, envelope: Envelope, decision: Decision, case: Case, due_at: Instant, expires_at: Instant
+        self, envelope: Envelope, sealed: SealedMessage, decision: Decision, case: Case, due_at: Instant
     ) -> list[Change]:
         delivery = Delivery(
             administration=envelope.administration,
@@ -173,10 +173,10 @@ class Acceptance:
             envelope=envelope.id,
             message=envelope.message,
             inbox=envelope.inbox,
-            channel=Channel.LOCAL,
+            channel=sealed.channels.get(envelope.id, Channel.LOCAL),
             state=DeliveryState.QUEUED,
             due_at=due_at,
-            expires_at=expires_at,
+            expires_at=sealed.not_after,
             changed_at=envelope.created_at,
         )
         changes: list[Change] = [Insert(delivery)]

@@ -15,6 +15,7 @@ from gateway.attachments import Attachments
 from gateway.audit import Auditor
 from gateway.cases import Cases
 from gateway.casework import Casework
+from gateway.channels import Channels
 from gateway.consents import Consents
 from gateway.decide import Decider, Policy
 from gateway.deliver import Outbox
@@ -30,6 +31,7 @@ from gateway.handover import Handover
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
 from gateway.inspection import Inspection
+from gateway.intake import Intake
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
 from gateway.items import Items
@@ -117,6 +119,8 @@ class Gateway:
     attachments: Attachments
     sending: Sending
     outbox: Outbox
+    channels: Channels
+    intake: Intake
     opening: Opening
     answers: Answers
     queue: Queue
@@ -228,6 +232,32 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         attachments=attachments,
         sending=sending,
         outbox=Outbox(store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner),
+        channels=Channels(
+            store,
+            ports.blobs,
+            directory,
+            forms,
+            integrity,
+            ports.opener,
+            ports.attachments,
+            ports.shred,
+            auditor,
+            clock,
+            owner=owner,
+        ),
+        intake=Intake(
+            store,
+            ports.blobs,
+            directory,
+            forms,
+            integrity,
+            consents,
+            vault,
+            ports.sealer,
+            ports.attachments,
+            auditor,
+            clock,
+        ),
         opening=opening,
         answers=answers,
         queue=queue,

@@ -16,6 +16,7 @@ from gateway.model.identity import User
 from gateway.model.keys import InboxWrap, KeyLabel, KeyRecord, KeyRecordKind, MemberKey
 from gateway.ports import Ceremony, Change, Insert, Store
 from keys import suites
+from keys.channelkeys import HOLD, OUT, ChannelKeys, channel_owner, channel_public, new_secret
 from keys.hierarchy import Hierarchy
 from keys.memberkeys import MemberKeys, inbox_public, inbox_wrap_info, member_aad, wrap_entry
 from keys.records import Records
@@ -26,11 +27,14 @@ FIRST_EPOCH: Final = 1
 class Ceremonies:
     """The KeyMaker port."""
 
-    def __init__(self, store: Store, hierarchy: Hierarchy, records: Records, members: MemberKeys) -> None:
+    def __init__(
+        self, store: Store, hierarchy: Hierarchy, records: Records, members: MemberKeys, channels: ChannelKeys
+    ) -> None:
         self._store = store
         self._hierarchy = hierarchy
         self._records = records
         self._members = members
+        self._channels = channels
 
     async def administration(self, administration: AdministrationId, *, at: Instant) -> Ceremony:
         """K1 keys, as rows. The signing record needs them committed: it is `signing`, the next act."""
@@ -51,6 +55,35 @@ class Ceremonies:
             at=at,
         )
         return Ceremony(changes, record)
+
+    async def channels(self, administration: AdministrationId, *, by: str, at: Instant) -> Ceremony:
+        """`out`, `hold` and the intake key of an administration whose signing record is committed."""
+        changes: list[Change] = []
+        for name in (OUT, HOLD):
+            secret = new_secret()
+            record, made = await self._records.make(
+                administration,
+                KeyRecordKind.CHANNEL,
+                channel_owner(administration, name),
+                channel_public(secret),
+                epoch=FIRST_EPOCH,
+                by=by,
+                approval="bootstrap",
+                at=at,
+            )
+            row = await self._channels.row(administration, name, secret, record.id, FIRST_EPOCH, at)
+            changes += [*made, Insert(row)]
+        record, made = await self._records.make(
+            administration,
+            KeyRecordKind.INTAKE,
+            administration,
+            suites.signing_public(await self._records.signing_seed(administration, intake=True)),
+            epoch=FIRST_EPOCH,
+            by=by,
+            approval="bootstrap",
+            at=at,
+        )
+        return Ceremony((*changes, *made), record)
 
     async def member(self, user: User, *, by: str, at: Instant) -> Ceremony:
         """K2 of a user, made with the user."""

@@ -10,6 +10,7 @@ from gateway.model.keys import KeyLabel
 from gateway.ports import Clock, Store
 from keys.attachments import StreamSealer
 from keys.ceremony import Ceremonies
+from keys.channelkeys import ChannelKeys
 from keys.hierarchy import Hierarchy
 from keys.memberkeys import MemberKeys
 from keys.records import Records
@@ -38,11 +39,12 @@ class Keyring:
         self.shred = ShredKeyStore(keys_db, store, clock)
         self.members = MemberKeys(store, self.hierarchy, self.records)
         self.sealer = EnvelopeSealer(self.records, self.shred, clock)
-        self.opener = EnvelopeOpener(self.records, self.members, self.shred)
+        self.channels = ChannelKeys(store, self.hierarchy, self.records)
+        self.opener = EnvelopeOpener(self.records, self.members, self.channels, self.shred)
         self.attachments = StreamSealer()
         self.worksheets = InboxWorksheets(self.records, self.members)
         self.vault = KeyVault(self.hierarchy, self.shred)
-        self.maker = Ceremonies(store, self.hierarchy, self.records, self.members)
+        self.maker = Ceremonies(store, self.hierarchy, self.records, self.members, self.channels)
 
     async def start(self, *, create: bool = False) -> None:
         """Open the key store and, on a store that has keys, prove that K0 is the right one.

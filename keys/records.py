@@ -64,8 +64,8 @@ class Records:
         #: newest checked record of (kind, owner), valid while the head row is the same
         self._newest: dict[tuple[KeyRecordKind, str], tuple[KeyHead, KeyRecord]] = {}
         self._checked: dict[KeyRecordId, KeyRecord] = {}
-        #: S, expanded; its seed stays open in the hierarchy for as long
-        self._signing: dict[AdministrationId, suites.SigningKey] = {}
+        #: S and the intake key, expanded; their seeds stay open in the hierarchy for as long
+        self._signing: dict[tuple[AdministrationId, bool], suites.SigningKey] = {}
 
     async def make(
         self,
@@ -117,20 +117,22 @@ class Records:
         """The signature of S over the record `octets`."""
         return await self.sign(administration, _LABEL + hashlib.sha256(octets).digest())
 
-    async def sign(self, administration: AdministrationId, octets: bytes) -> bytes:
-        """The signature of S over `octets`, which start with a label of their use."""
-        key = self._signing.get(administration)
+    async def sign(self, administration: AdministrationId, octets: bytes, *, intake: bool = False) -> bytes:
+        """The signature of S, or of the intake key, over `octets`, which start with a label of their use."""
+        key = self._signing.get((administration, intake))
         if key is None:
-            key = self._signing[administration] = suites.signing_key(await self.signing_seed(administration))
+            key = suites.signing_key(await self.signing_seed(administration, intake=intake))
+            self._signing[administration, intake] = key
         return key.sign(octets)
 
-    async def signing_seed(self, administration: AdministrationId) -> bytes:
-        """S: its Ed25519 seed."""
-        return await self._hierarchy.derived(administration, KeyLabel.SIGNING, "ed25519")
+    async def signing_seed(self, administration: AdministrationId, *, intake: bool = False) -> bytes:
+        """S: its Ed25519 seed. The intake key's lies under K1.c, so that what takes in needs no K1.s."""
+        label = KeyLabel.CHANNELS if intake else KeyLabel.SIGNING
+        return await self._hierarchy.derived(administration, label, "ed25519")
 
-    async def signing(self, administration: AdministrationId) -> KeyRecord:
-        """The administration's own newest signing record."""
-        return await self.newest(KeyRecordKind.SIGNING, administration)
+    async def signing(self, administration: AdministrationId, *, intake: bool = False) -> KeyRecord:
+        """The administration's own newest signing record, or that of its intake key."""
+        return await self.newest(KeyRecordKind.INTAKE if intake else KeyRecordKind.SIGNING, administration)
 
     async def head(self, kind: KeyRecordKind, owner: str) -> KeyHead:
         """The head row of an owner; a decision rests on it.

@@ -20,10 +20,11 @@ from gateway import envelope as form
 from gateway.envelope import ctx, u16, u32, u64, uuid_octets
 from gateway.errors import IntegrityError
 from gateway.model.base import AdministrationId, Instant, KeyRecordId, ReceiptId, UserId, fact
-from gateway.model.keys import EnvelopeWrap, KeyRecord, KeyRecordKind, ShredBatchState
-from gateway.model.path import Envelope, Message, Receipt, ReceiptKind
+from gateway.model.keys import EnvelopeWrap, KeyHead, KeyRecord, KeyRecordKind, ShredBatchState
+from gateway.model.path import Envelope, Message, Origin, Receipt, ReceiptKind, Way
 from gateway.ports import Clock, Endorsement, Letter, Opened, Sealed, ShredKeys
 from keys import suites
+from keys.channelkeys import OUT, ChannelKeys, channel_owner
 from keys.memberkeys import MemberKeys
 from keys.records import Records
 
@@ -43,10 +44,9 @@ class EnvelopeSealer:
         self._public: OrderedDict[KeyRecordId, suites.PublicKey] = OrderedDict()
 
     async def seal(self, letter: Letter) -> Sealed:
-        head, recipient = await self._records.newest_with_head(KeyRecordKind.INBOX, letter.recipient.id)
-        if recipient.administration != letter.recipient.administration:
-            raise suites.broken("inbox key record")
-        signer = await self._records.signing(letter.sender.administration)
+        head, recipient = await self._recipient_key(letter)
+        local = letter.origin is Origin.LOCAL
+        signer = await self._records.signing(letter.sealer, intake=not local)
         [shred_key] = await self._shred.take(1)
         batch = await self._shred.batch(shred_key.batch)
         if batch.state is not ShredBatchState.OPEN:
@@ -61,12 +61,12 @@ class EnvelopeSealer:
         atts = form.encode_atts(letter.attachments)
         content = form.content_commitment(header_hash, blind, payload)
         name = form.transcript(form.SUITE, header_hash, hashlib.sha256(body).digest(), content, atts)
-        signature = await self._records.sign(letter.sender.administration, _ENVELOPE + name)
+        signature = await self._records.sign(letter.sealer, _ENVELOPE + name, intake=not local)
 
-        info = _wrap_info(header_hash, letter.recipient.administration, letter.recipient.id, recipient.epoch)
+        info = _wrap_info(header_hash, letter.keeper, letter.recipient.id, recipient.epoch)
         wrapped = suites.HPKE.encrypt(k4, self._public_key(recipient), info=info)
         wrap = EnvelopeWrap(
-            administration=letter.recipient.administration,
+            administration=letter.keeper,
             envelope=letter.envelope,
             inbox=letter.recipient.id,
             epoch=recipient.epoch,
@@ -81,6 +81,16 @@ class EnvelopeSealer:
             wrap=wrap,
             facts=(fact(head), fact(batch)),
         )
+
+    async def _recipient_key(self, letter: Letter) -> tuple[KeyHead, KeyRecord]:
+        """The record that K4 is wrapped to: the inbox's, or the sealer's channel key for what leaves."""
+        if letter.ways:
+            found = await self._records.newest_with_head(KeyRecordKind.CHANNEL, channel_owner(letter.sealer, OUT))
+        else:
+            found = await self._records.newest_with_head(KeyRecordKind.INBOX, letter.recipient.id)
+        if found[1].administration != letter.keeper:
+            raise suites.broken("recipient's key record")
+        return found
 
     def _public_key(self, record: KeyRecord) -> suites.PublicKey:
         """The parsed key of a record; records never change, so parsing once is enough."""
@@ -169,9 +179,10 @@ class EnvelopeSealer:
 class EnvelopeOpener:
     """The Opener port."""
 
-    def __init__(self, records: Records, members: MemberKeys, shred: ShredKeys) -> None:
+    def __init__(self, records: Records, members: MemberKeys, channels: ChannelKeys, shred: ShredKeys) -> None:
         self._records = records
         self._members = members
+        self._channels = channels
         self._shred = shred
 
     async def verify(self, envelope: Envelope, message: Message) -> None:
@@ -179,8 +190,33 @@ class EnvelopeOpener:
 
     async def open(self, envelope: Envelope, wrap: EnvelopeWrap, user: UserId) -> Opened:
         parts = await self._verified(envelope, None)
+        if parts.header.ways:
+            raise form.rejected("what leaves is no member's to open")
+        key = await self._inbox_key(envelope, wrap, user)
+        return await self._opened(envelope, wrap, parts, key)
+
+    async def open_leaving(self, envelope: Envelope, wrap: EnvelopeWrap, way: Way) -> Opened:
+        parts = await self._verified(envelope, None)
+        if way not in parts.header.ways:
+            raise form.rejected("the sender's signature does not permit this way")
         try:
-            k4 = await self._k4(envelope, wrap, user, parts.header_hash)
+            key = await self._channels.open(channel_owner(parts.header.sealer, OUT), wrap.epoch)
+        except IntegrityError as fault:
+            raise form.rejected(fault) from fault
+        return await self._opened(envelope, wrap, parts, key)
+
+    async def _inbox_key(self, envelope: Envelope, wrap: EnvelopeWrap, user: UserId) -> suites.PrivateKey:
+        try:
+            return (await self._members.open(envelope.inbox, wrap.epoch, user)).kem
+        except IntegrityError as fault:
+            raise form.rejected(fault) from fault
+
+    async def _opened(
+        self, envelope: Envelope, wrap: EnvelopeWrap, parts: form.Parts, key: suites.PrivateKey
+    ) -> Opened:
+        """Steps 8 and 9 of §8."""
+        try:
+            k4 = await self._k4(envelope, wrap, key, parts.header_hash)
             padded = _decrypt(k4, _body_context(parts.header_hash), parts.body)
             payload = form.unpad(padded)
             opened, blind = form.decode_payload(payload, parts)
@@ -190,7 +226,7 @@ class EnvelopeOpener:
             raise form.rejected("the content is not what the envelope commits to")
         return opened
 
-    async def _k4(self, envelope: Envelope, wrap: EnvelopeWrap, user: UserId, header_hash: bytes) -> bytes:
+    async def _k4(self, envelope: Envelope, wrap: EnvelopeWrap, key: suites.PrivateKey, header_hash: bytes) -> bytes:
         if (
             wrap.envelope != envelope.id
             or wrap.inbox != envelope.inbox
@@ -201,16 +237,15 @@ class EnvelopeOpener:
         wrapped = suites.unlock(
             shred_key, wrap.locked, _lock_context(envelope.id, wrap.shred_key), what="envelope wrap"
         )
-        inbox_key = await self._members.open(envelope.inbox, wrap.epoch, user)
         info = _wrap_info(header_hash, envelope.administration, envelope.inbox, wrap.epoch)
-        return suites.HPKE.decrypt(wrapped, inbox_key.kem, info=info)
+        return suites.HPKE.decrypt(wrapped, key, info=info)
 
     async def _verified(self, envelope: Envelope, message: Message | None) -> form.Parts:
         """Steps 1 to 6 of §8."""
         try:
             parts = form.parse(envelope.octets)
             _check_rows(parts.header, envelope, message)
-            signer = await _signer(self._records, parts.header.signer, parts.header.sealer, parts.header.created)
+            signer = await _sealer(self._records, parts.header)
             name = parts.transcript
             if name != envelope.transcript:
                 raise form.MalformedError("the row names another transcript")
@@ -241,7 +276,7 @@ def _check_rows(header: form.Header, envelope: Envelope, message: Message | None
             same
             and header.message == message.id
             and header.sender == message.sender
-            and header.sealer == message.administration
+            and header.sealer == (message.administration if header.origin is Origin.LOCAL else envelope.administration)
             and header.origin == message.origin
             and header.form_type == message.form_type
             and header.decision == message.decision
@@ -262,11 +297,22 @@ async def check_endorsement(records: Records, endorsement: Endorsement, document
         raise form.rejected("an endorsement does not hold")
 
 
+async def _sealer(records: Records, header: form.Header) -> KeyRecord:
+    """The record that sealed: S for what was written here, the intake key for what came in, never the other."""
+    kind = KeyRecordKind.SIGNING if header.origin is Origin.LOCAL else KeyRecordKind.INTAKE
+    return await _signer(records, header.signer, header.sealer, header.created, kind=kind)
+
+
 async def _signer(
-    records: Records, identifier: KeyRecordId, administration: AdministrationId, at: Instant
+    records: Records,
+    identifier: KeyRecordId,
+    administration: AdministrationId,
+    at: Instant,
+    *,
+    kind: KeyRecordKind = KeyRecordKind.SIGNING,
 ) -> KeyRecord:
     record = await records.by_id(identifier)
-    if record.kind is not KeyRecordKind.SIGNING or record.administration != administration or record.created_at > at:
+    if record.kind is not kind or record.administration != administration or record.created_at > at:
         raise suites.broken("signing key record")
     return record
 

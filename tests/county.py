@@ -139,6 +139,7 @@ async def a_county(
     tiles: TileStore | None = None,
     keys_db: Path | None = None,
     options: Options | None = None,
+    directory: str = DEMO_DIRECTORY,
 ) -> AsyncIterator[County]:
     clock = clock or ManualClock()
     kept = store or MemoryStore(clock)
@@ -148,7 +149,7 @@ async def a_county(
     county = County(gateway, keyring, clock, kept)
     await gateway.register.begin()
     await gateway.integrator.open_year()
-    applied = await gateway.register.apply(DEMO_DIRECTORY, passwords=password_of, by="test")
+    applied = await gateway.register.apply(directory, passwords=password_of, by="test")
     county.seeds = {credential.login: credential.seed for credential in _each(applied.credentials)}
     try:
         yield county

@@ -92,6 +92,15 @@ class SqlReadings(ABC):
     async def boards(self) -> list[directory.Board]:
         return await self._read("boards")
 
+    async def routes(self) -> list[directory.Route]:
+        return await self._read("routes")
+
+    async def conversations_of(self, case: CaseId) -> list[path.Conversation]:
+        return await self._read("conversations_of", case=case)
+
+    async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
+        return await self._read("arrivals_of", message=message)
+
     async def users(self) -> list[identity.User]:
         return await self._read("users")
 
@@ -174,6 +183,9 @@ class SqlReadings(ABC):
 
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         return await self._read("lapsed_leases", now=now, limit=limit)
+
+    async def in_transit(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("in_transit", channel=channel, now=now, limit=limit)
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         return {name for name in names if await self._read("blob_in_use", bulk=True, blob=name)}

@@ -100,6 +100,11 @@ QUERIES: Final[Mapping[str, Query]] = {
     "units": _where(directory.Unit),
     "inboxes": _where(directory.Inbox),
     "boards": _where(directory.Board),
+    "routes": _where(directory.Route),
+    "conversations_of": _where(
+        path.Conversation, "case", order=(_t(path.Conversation).c.channel, _t(path.Conversation).c.party)
+    ),
+    "arrivals_of": _where(path.Arrival, "message", order=(_t(path.Arrival).c.id,)),
     "users": _where(identity.User, order=(_t(identity.User).c.id,)),
     "user_by_login": _where(identity.User, "login"),
     "sessions_of": _where(
@@ -219,6 +224,17 @@ QUERIES: Final[Mapping[str, Query]] = {
     "lapsed_leases": Query(
         _all(path.Delivery)
         .where(_delivery.c.state == str(DeliveryState.ATTEMPTING), _delivery.c.lease_until <= bindparam("now"))
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
+    "in_transit": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.channel == bindparam("channel"),
+            _delivery.c.state == str(DeliveryState.IN_TRANSIT),
+            _delivery.c.due_at <= bindparam("now"),
+        )
         .order_by(_delivery.c.due_at, _delivery.c.id)
         .limit(bindparam("limit")),
         path.Delivery,

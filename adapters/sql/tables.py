@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gateway.model import ROWS, identity, keys, log, path, queue
+from gateway.model import ROWS, directory, identity, keys, log, path, queue
 from gateway.model.base import Row
 
 METADATA: Final = sa.MetaData()
@@ -51,6 +51,7 @@ UNIQUE: Final[dict[type[Row], tuple[tuple[str, ...], ...]]] = {
     identity.User: (("login",),),
     path.Case: (("reference",),),
     keys.KeyRecord: (("kind", "owner", "epoch", "revision"),),
+    directory.Route: (("channel", "address"),),
 }
 for _row, _sets in UNIQUE.items():
     for _columns in _sets:
@@ -85,6 +86,8 @@ _index(path.Delivery, "state", "lease_until")
 _index(path.Delivery, "state", "changed_at")
 _index(path.DeliveryConsent, "consent")
 _index(path.Receipt, "message")
+_index(path.Conversation, "case")
+_index(path.Arrival, "message")
 _index(path.SeatAnswer, "case", "-changed_at")
 _index(log.AuditSide, "actor", "at")
 _index(log.AuditSide, "object", "-number")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 from gateway.model.base import BoardId, DecidingRow, InboxId, OrganisationId, UnitId
+from gateway.model.path import Channel
 
 DIRECTORY: Final = "directory"
 POLICIES: Final = "policies"
@@ -54,6 +55,7 @@ class Administration(DecidingRow):
 
     organisation: OrganisationId
     name: str
+    outside: bool = False  # hosted by another gateway, or by none: nobody here is a member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,24 @@ class Inbox(DecidingRow):
     name: str
     kind: InboxKind
     accepts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(DecidingRow):
+    """Where an inbox is reached on a channel: of an inbox outside, or the address neighbours write to ours under.
+
+    `rank` orders the ways to one inbox, the lowest first. `pin` is the SHA-256 (hexadecimal) of the certificate that
+    an S/MIME recipient must have; empty elsewhere.
+    """
+
+    TABLE: ClassVar[str] = "route"
+    KEY: ClassVar[tuple[str, ...]] = ("inbox", "channel")
+
+    inbox: InboxId
+    channel: Channel
+    address: str
+    rank: int
+    pin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

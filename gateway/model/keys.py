@@ -38,6 +38,8 @@ class KeyRecordKind(StrEnum):
     SIGNING = "signing"  # S of an administration, owner = administration
     MEMBER = "member"  # K2 of a user
     INBOX = "inbox"  # K3 epoch of an inbox, with its wrap set
+    CHANNEL = "channel"  # what leaves (or waits) over a channel, owner = "administration/out" or "…/hold"
+    INTAKE = "intake"  # signs what came in from outside, owner = administration; never an outbound seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,20 @@ class EnvelopeWrap(Row):
     shred_key: ShredKeyId
     batch: ShredBatchId
     locked: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelKey(Row):
+    """The private half of a channel key, wrapped by K1.c: a worker with it reads what is leaving, never an inbox."""
+
+    TABLE: ClassVar[str] = "channel_key"
+    KEY: ClassVar[tuple[str, ...]] = ("owner", "epoch")
+
+    owner: str  # "administration/out" or "administration/hold"
+    epoch: int
+    record: KeyRecordId
+    wrapped: bytes
+    created_at: Instant
 
 
 class ShredBatchState(StrEnum):

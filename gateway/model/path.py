@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gateway.model.base import (
     AdministrationId,
@@ -31,17 +31,28 @@ from gateway.model.base import (
 )
 from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
 
+#: How many ways to one recipient a sender can permit.
+MAX_WAYS: Final = 4
+
 
 class Channel(StrEnum):
-    """How an envelope reaches its recipient. Only LOCAL so far."""
+    """How an envelope reaches its recipient (docs/channels.md §1)."""
 
     LOCAL = "local"
+    SDK = "sdk"
+    SMIME = "smime"
+    LINK = "link"  # Cosmic Link, by hand
+    HANDOVER = "handover"  # printed and carried or posted
 
 
 class Origin(StrEnum):
     """Where the content came from; the sealer is always a gateway organisation (security-decisions H8)."""
 
     LOCAL = "local"
+    SDK = "sdk-mk"
+    SMIME = "smime"
+    LINK = "link"
+    PAPER = "paper"
 
 
 class AttachmentState(StrEnum):
@@ -54,6 +65,14 @@ class AttachmentState(StrEnum):
 class ReceiptKind(StrEnum):
     DELIVERED = "delivered"
     OPENED = "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way that the sender permits: a channel, and the function's address there; empty for a private address."""
+
+    channel: Channel
+    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +253,41 @@ class Delivery(VersionedRow):
     expires_at: Instant
     delivered_at: Instant | None = None
     changed_at: Instant
+    reference: str = ""  # what the neighbour calls it
+    reason: str = ""  # a code of docs/channels.md §2.2: why it is where it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation(Row):
+    """Which case a conversation with a party outside belongs to: another party's with the same id is another."""
+
+    TABLE: ClassVar[str] = "conversation"
+    KEY: ClassVar[tuple[str, ...]] = ("channel", "id", "party")
+
+    channel: Channel
+    id: str
+    party: InboxId
+    case: CaseId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival(Row):
+    """That a neighbour handed us a message: unique by its id there, so that it comes in once.
+
+    `fingerprint` is an HMAC of what came, under the administration's K1.i: the same id with other content is refused.
+    `answer` is the code that the neighbour was told, empty when it was taken.
+    """
+
+    TABLE: ClassVar[str] = "arrival"
+    KEY: ClassVar[tuple[str, ...]] = ("channel", "id")
+
+    channel: Channel
+    id: str
+    inbox: InboxId
+    message: MessageId
+    fingerprint: bytes
+    answer: str
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

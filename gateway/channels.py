@@ -1,0 +1,388 @@
+"""Channels: bring what is addressed outside to the neighbour, and find out what became of it (docs/channels.md §2).
+
+Why this exists: a neighbour can be away for days and may answer long after, and the sender still needs one honest
+status. So an attempt is logged before anything is opened, the neighbour's word becomes a state, and stored octets are
+tried again; nothing is ever sealed anew. S authorises, C opens, the log comes first.
+
+Rules: only ways that the sender signed are gone; the consents that a delivery rests on are re-read in the transaction
+that logs its dispatch; one neighbour that is away holds up nobody else's deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Final
+
+import structlog
+
+from gateway import failpoints
+from gateway.audit import AuditAction, Auditor
+from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, new_delivery_id, undelivered
+from gateway.directory import Directory, Snapshot
+from gateway.envelope import parse
+from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
+from gateway.forms import FormCatalogue
+from gateway.integrity import Integrity
+from gateway.model.base import HOUR, MINUTE, SECOND, AttachmentId, Fact, Instant
+from gateway.model.keys import EnvelopeWrap
+from gateway.model.path import Attachment, Case, Channel, Conversation, Delivery, Envelope, Message, Way
+from gateway.neighbours import OF_THE_WAY, Circuit, Neighbour, Parcel, ParcelFile, Reason, Telling, Told
+from gateway.ports import (
+    AttachmentKey,
+    AttachmentSealer,
+    Blobs,
+    Change,
+    Clock,
+    Insert,
+    Opened,
+    Opener,
+    ShredKeys,
+    Store,
+    Update,
+    Work,
+)
+from gateway.states import DeliveryEvent, DeliveryState
+
+LEASE: Final = 10 * MINUTE
+#: No hand-over takes longer; what was begun is found again by its id.
+HAND_OVER_S: Final = 300.0
+ASK_AGAIN: Final = 5 * SECOND
+ASK_AGAIN_LATEST: Final = HOUR
+#: How long a neighbour may owe its receipt before the way counts as gone.
+RECEIPT_WITHIN: Final = 24 * HOUR
+log = structlog.get_logger()
+
+
+class Channels:
+    """The worker of everything that leaves."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        directory: Directory,
+        forms: FormCatalogue,
+        integrity: Integrity,
+        opener: Opener,
+        attachments: AttachmentSealer,
+        shred: ShredKeys,
+        auditor: Auditor,
+        clock: Clock,
+        *,
+        owner: str,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._directory = directory
+        self._forms = forms
+        self._integrity = integrity
+        self._opener = opener
+        self._attachments = attachments
+        self._shred = shred
+        self._auditor = auditor
+        self._clock = clock
+        self._owner = owner
+        self._neighbours: dict[Channel, Neighbour] = {}
+        self._circuits: dict[Channel, Circuit] = {}
+
+    def connect(self, neighbour: Neighbour) -> None:
+        """Use this neighbour for its channel from now on."""
+        self._neighbours[neighbour.channel] = neighbour
+        self._circuits[neighbour.channel] = Circuit()
+
+    @property
+    def neighbours(self) -> Mapping[Channel, Neighbour]:
+        return self._neighbours
+
+    def circuit(self, channel: Channel) -> Circuit:
+        return self._circuits[channel]
+
+    async def run_once(self, channel: Channel) -> int:
+        """Hand over what is due on a channel and ask about what is in transit; returns how many were looked at."""
+        now = self._clock.now()
+        if channel not in self._neighbours or not self._circuits[channel].closed(now):
+            return 0
+        claimed = await self._store.claim_due(
+            channel, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=BATCH
+        )
+        waiting = await self._store.in_transit(channel, now=now, limit=BATCH)
+        async with asyncio.TaskGroup() as group:
+            for delivery in claimed:
+                group.create_task(self._guarded(delivery, self._hand_over(delivery)))
+            for delivery in waiting:
+                group.create_task(self._guarded(delivery, self._ask(delivery)))
+        return len(claimed) + len(waiting)
+
+    async def _guarded(self, delivery: Delivery, work: Coroutine[None, None, None]) -> None:
+        """Trouble of one delivery stays with it; bugs and cancellation pass through and let the lease lapse."""
+        try:
+            await work
+        except (ConflictError, DecisionStaleError):
+            log.info("delivery moved while it was tried", delivery=delivery.id)
+        except EnvelopeError:
+            await self._settle(delivery, Told(Telling.REFUSED, Reason.SIGNATURE))
+        except StoreUnavailableError:
+            log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
+        except GatewayError as trouble:
+            log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
+            await self._settle(delivery, Told(Telling.DELAYED, Reason.UNREACHABLE))
+
+    # --- handing over ------------------------------------------------------------------------------------------------
+
+    async def _hand_over(self, delivery: Delivery) -> None:
+        now = self._clock.now()
+        if delivery.expires_at <= now:
+            await self._record(delivery, DeliveryEvent.TIMED_OUT, Told(Telling.REFUSED, Reason.UNREACHABLE))
+            return
+        envelope = await self._store.get(Envelope, delivery.envelope)
+        message = await self._store.get(Message, delivery.message)
+        wrap = await self._store.get(EnvelopeWrap, delivery.envelope)
+        if envelope is None or message is None or wrap is None:
+            raise EnvelopeError("a delivery without its envelope")
+        await self._opener.verify(envelope, message)
+        consents = [await self._integrity.check(row) for row in await self._store.consents_under(envelope.id)]
+        if not all(holds(consent, now) for consent in consents):
+            await self._record(delivery, DeliveryEvent.CANCELLED, Told(Telling.REFUSED, Reason.REFUSED, "", "consent"))
+            return
+        directory = await self._directory.current()
+        way = _way(envelope, delivery.channel)
+        dispatched = await self._dispatched(delivery, envelope, directory, tuple(map(consent_fact, consents)))
+        failpoints.reached("channel.dispatched")
+        opened = await self._opener.open_leaving(envelope, wrap, way)
+        parcel = await self._parcel(envelope, message, way, opened, directory)
+        neighbour = self._neighbours[delivery.channel]
+        try:
+            async with asyncio.timeout(HAND_OVER_S):
+                told = await neighbour.hand_over(parcel)
+        except TimeoutError:
+            told = Told(Telling.DELAYED, Reason.UNREACHABLE)
+        failpoints.reached("channel.handed_over")
+        await self._settle(dispatched, told)
+
+    async def _dispatched(
+        self, delivery: Delivery, envelope: Envelope, directory: Snapshot, facts: tuple[Fact, ...]
+    ) -> Delivery:
+        """Log that it leaves, before it is opened; the sender is told from now on that it may have left."""
+        now = self._clock.now()
+        following = dataclasses.replace(
+            delivery,
+            attempts=delivery.attempts + 1,
+            reason="dispatched",
+            changed_at=now,
+            version=delivery.version + 1,
+        )
+        entry = await self._auditor.entry(
+            AuditAction.DISPATCHED,
+            administration=delivery.administration,
+            actor=None,
+            role="worker",
+            object=envelope.id,
+            case=envelope.case,
+            outcome=str(delivery.channel),
+            detail={"transcript": envelope.transcript.hex(), "attempt": following.attempts},
+        )
+        changes: list[Change] = [Update(following)]
+        conversation = await self._conversation(envelope, delivery.channel)
+        if await self._store.get(Conversation, *conversation.key) is None:
+            changes.append(Insert(conversation))
+        await self._store.commit(Work(expects=(directory.fact, *facts), changes=tuple(changes), entries=(entry,)))
+        return following
+
+    async def _conversation(self, envelope: Envelope, channel: Channel) -> Conversation:
+        """The conversation of this case with this party; a case that began here gives it its own id."""
+        known = await self._store.conversations_of(envelope.case)
+        same = [row for row in known if row.channel is channel]
+        theirs = [row for row in same if row.party == envelope.inbox]
+        identifier = (theirs or same)[0].id if same else str(envelope.case)
+        return Conversation(
+            administration=envelope.administration,
+            channel=channel,
+            id=identifier,
+            party=envelope.inbox,
+            case=envelope.case,
+        )
+
+    async def _parcel(
+        self, envelope: Envelope, message: Message, way: Way, opened: Opened, directory: Snapshot
+    ) -> Parcel:
+        case = await self._store.get(Case, envelope.case)
+        if case is None:
+            raise EnvelopeError("an envelope without its case")
+        sender = directory.inbox(message.sender)
+        own = next((route for route in directory.ways_to(sender.id) if route.channel is way.channel), None)
+        theirs = next((route for route in directory.ways_to(envelope.inbox) if route.channel is way.channel), None)
+        conversation = await self._conversation(envelope, way.channel)
+        return Parcel(
+            id=envelope.id,
+            message=message.id,
+            sender=sender,
+            sender_address=own.address if own else "",
+            recipient=directory.inbox(envelope.inbox),
+            address=way.address,
+            pin=theirs.pin if theirs and theirs.address == way.address else "",
+            conversation=conversation.id,
+            replies_to=await self._replies_to(message, envelope, way.channel),
+            case_reference=case.reference,
+            form=self._forms.get(message.form_type, message.form_version),
+            body=opened.body,
+            created=message.created_at,
+            files=tuple([await self._file(envelope, message, file) for file in opened.attachments]),
+        )
+
+    async def _replies_to(self, message: Message, envelope: Envelope, channel: Channel) -> str:
+        """What the recipient knows the answered message as: its own id when it wrote it, our envelope's when we did."""
+        if message.in_reply_to is None:
+            return ""
+        answered = await self._store.get(Message, message.in_reply_to)
+        if answered is None:
+            return ""
+        for arrival in await self._store.arrivals_of(answered.id):
+            if arrival.channel is channel and answered.sender == envelope.inbox:
+                return arrival.id
+        for earlier in await self._store.envelopes_of(answered.id):
+            if earlier.inbox == envelope.inbox and not earlier.sender_copy:
+                return earlier.id
+        return ""
+
+    async def _file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
+        rows = await self._store.attachments_under(envelope.id)
+        blob = next((row.blob for row in rows if row.attachment == file.id), None)
+        if blob is None:
+            raise EnvelopeError("an attachment without its blob")
+        upload = await self._store.get(Attachment, AttachmentId(file.id))
+        sealed_by = upload.administration if upload else message.administration
+
+        def read() -> AsyncIterator[bytes]:
+            return self._attachments.open(file, sealed_by, self._blobs.read(blob))
+
+        return ParcelFile(name=file.name, media_type=file.media_type, size=file.size, read=read)
+
+    # --- what the neighbour said -------------------------------------------------------------------------------------
+
+    async def _ask(self, delivery: Delivery) -> None:
+        now = self._clock.now()
+        if delivery.expires_at <= now:
+            await self._record(delivery, DeliveryEvent.TIMED_OUT, Told(Telling.REFUSED, Reason.NO_RECEIPT))
+            return
+        try:
+            async with asyncio.timeout(HAND_OVER_S):
+                told = await self._neighbours[delivery.channel].outcome(delivery.reference)
+        except TimeoutError:
+            told = Told(Telling.DELAYED, Reason.UNREACHABLE, delivery.reference)
+        if told.telling in (Telling.IN_TRANSIT, Telling.DELAYED):
+            self._judge(delivery.channel, told)
+            await self._ask_later(delivery, now)
+            return
+        await self._settle(delivery, told)
+
+    async def _ask_later(self, delivery: Delivery, now: Instant) -> None:
+        waited = now - delivery.changed_at
+        if waited > RECEIPT_WITHIN:
+            await self._record(delivery, DeliveryEvent.REFUSED, Told(Telling.REFUSED, Reason.NO_RECEIPT))
+            return
+        pause = min(max(waited, ASK_AGAIN), ASK_AGAIN_LATEST)
+        later = dataclasses.replace(delivery, due_at=Instant(now + pause), version=delivery.version + 1)
+        await self._store.commit(Work(changes=(Update(later),)))
+
+    async def _settle(self, delivery: Delivery, told: Told) -> None:
+        """The neighbour's word as a state."""
+        self._judge(delivery.channel, told)
+        event = {
+            Telling.DELIVERED: DeliveryEvent.ACCEPTED,
+            Telling.IN_TRANSIT: DeliveryEvent.HANDED_OVER,
+            Telling.DELAYED: DeliveryEvent.DELAYED,
+            Telling.REFUSED: DeliveryEvent.REFUSED,
+        }[told.telling]
+        await self._record(delivery, event, told)
+
+    def _judge(self, channel: Channel, told: Told) -> None:
+        circuit = self._circuits[channel]
+        if told.telling is Telling.DELAYED:
+            circuit.failed(self._clock.now())
+        else:
+            circuit.worked()
+
+    async def _record(self, delivery: Delivery, event: DeliveryEvent, told: Told) -> None:
+        now = self._clock.now()
+        following = dataclasses.replace(
+            moved_delivery(delivery, event, now),
+            reference=told.reference or delivery.reference,
+            reason=str(told.reason),
+        )
+        if following.state is DeliveryState.QUEUED:
+            following = dataclasses.replace(following, due_at=Instant(now + back_off(following.attempts)))
+        elif following.state is DeliveryState.IN_TRANSIT:
+            following = dataclasses.replace(following, due_at=Instant(now + ASK_AGAIN))
+        elif following.state is DeliveryState.DELIVERED:
+            following = dataclasses.replace(following, delivered_at=now)
+        envelope = await self._store.get(Envelope, delivery.envelope)
+        message = await self._store.get(Message, delivery.message)
+        if envelope is None or message is None:
+            raise EnvelopeError("a delivery without its envelope")
+        changes: list[Change] = [Update(following)]
+        ended = following.state in (DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
+        if ended:
+            after = await self._next_way(following, envelope, told)
+            if after is not None:
+                changes.append(Insert(after))
+            else:
+                sender = (await self._directory.current()).inbox(message.sender)
+                changes.append(Insert(undelivered(sender, message, now)))
+        entry = await self._auditor.entry(
+            _ACTIONS.get(following.state, AuditAction.NOT_DELIVERED),
+            administration=delivery.administration,
+            actor=None,
+            role="worker",
+            object=envelope.id,
+            case=envelope.case,
+            outcome=str(told.reason) or str(following.state),
+            detail={"channel": str(delivery.channel), "state": str(following.state)},
+        )
+        await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
+        if following.state is DeliveryState.DELIVERED:
+            await self._forget(envelope)
+
+    async def _next_way(self, ended: Delivery, envelope: Envelope, told: Told) -> Delivery | None:
+        """A delivery on the way that the sender listed after this one, when the way was at fault (§2.2)."""
+        if ended.state is DeliveryState.CANCELLED or told.reason not in OF_THE_WAY:
+            return None
+        ways = [way.channel for way in parse(envelope.octets).header.ways]
+        tried = {
+            row.channel for row in await self._store.deliveries_of(envelope.message) if row.envelope == envelope.id
+        }
+        following = next((channel for channel in ways if channel not in tried), None)
+        if following is None or ended.expires_at <= self._clock.now():
+            return None
+        return dataclasses.replace(
+            ended,
+            id=new_delivery_id(),
+            channel=following,
+            state=DeliveryState.QUEUED,
+            attempts=0,
+            due_at=self._clock.now(),
+            reference="",
+            reason="",
+            version=1,
+        )
+
+    async def _forget(self, envelope: Envelope) -> None:
+        """What has arrived needs no key here: the sender's own copy is the record (docs/channels.md §4)."""
+        wrap = await self._store.get(EnvelopeWrap, envelope.id)
+        if wrap is not None:
+            await self._shred.destroy([wrap.shred_key])
+
+
+_ACTIONS: Final[Mapping[DeliveryState, AuditAction]] = {
+    DeliveryState.IN_TRANSIT: AuditAction.HANDED_TO_NEIGHBOUR,
+    DeliveryState.DELIVERED: AuditAction.DELIVERED,
+}
+
+
+def _way(envelope: Envelope, channel: Channel) -> Way:
+    """The way of this channel that the signed header lists."""
+    way = next((way for way in parse(envelope.octets).header.ways if way.channel is channel), None)
+    if way is None:
+        raise EnvelopeError("the header does not list this way")
+    return way

@@ -1,0 +1,399 @@
+"""Intake: take what a neighbour hands us, seal it to the inbox it is for, and only then say that we have it.
+
+Why this exists: whatever comes from outside is untrusted input about somebody in need. It must not be lost (the sender
+believes it arrived), not come in twice (networks repeat), not be read by whoever is nearest (that is what the shared
+municipal inbox did), and not bring anything in that harms. The order of the checks is docs/channels.md §3.
+
+Rules: an answer is given only when the arrival is durable or refused for good; the same arrival again gets the same
+answer; sealing needs public records alone, so nobody who takes in can read an inbox.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from gateway.attachments import check_name, media_type_of, sealed_file
+from gateway.audit import AuditAction, Auditor
+from gateway.belonging import Belonging, Content, Place
+from gateway.compose import check_stage
+from gateway.consents import Consents
+from gateway.deliver import delivered_task, new_delivery_id, notice
+from gateway.directory import Directory, Snapshot
+from gateway.errors import AttachmentError, ConflictError, InvalidFormError, UnknownFormError
+from gateway.forms import FormCatalogue
+from gateway.integrity import Integrity
+from gateway.model.base import DAY, DecisionId, EnvelopeId, Instant, MessageId
+from gateway.model.classes import Stage
+from gateway.model.directory import Inbox
+from gateway.model.path import (
+    Arrival,
+    DecisionRecord,
+    Delivery,
+    Envelope,
+    EnvelopeAttachment,
+    Message,
+    ReceiptKind,
+)
+from gateway.neighbours import Answer, Arrived, ArrivedFile, Reason
+from gateway.ports import (
+    AttachmentKey,
+    AttachmentSealer,
+    Blobs,
+    Change,
+    Clock,
+    Insert,
+    Letter,
+    Sealer,
+    Store,
+    Vault,
+    Work,
+)
+from gateway.states import DeliveryState
+
+PLAIN: Final = ("outside_message", 1)
+REFERRAL: Final = "placement_referral"
+ANSWER: Final = "board_response"
+#: An address that a directory gives to whoever is not in it: "Okänd avsändare".
+ANYBODY: Final = "*"
+MAX_FILES: Final = 20
+MAX_FILE: Final = 100_000_000
+MAX_TEXT: Final = 100_000
+REFERENCE_TRIES: Final = 20
+log = structlog.get_logger()
+
+
+class Scanner(Protocol):
+    """Looks for malware."""
+
+    async def clean(self, octets: bytes) -> bool:
+        """Whether nothing was found. Raises StoreUnavailableError when there is no verdict: nothing is taken then."""
+
+
+class Intake:
+    """Take arrivals in."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        directory: Directory,
+        forms: FormCatalogue,
+        integrity: Integrity,
+        consents: Consents,
+        vault: Vault,
+        sealer: Sealer,
+        attachments: AttachmentSealer,
+        auditor: Auditor,
+        clock: Clock,
+        scanner: Scanner | None = None,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._directory = directory
+        self._forms = forms
+        self._consents = consents
+        self._belonging = Belonging(store, integrity, clock)
+        self._vault = vault
+        self._sealer = sealer
+        self._attachments = attachments
+        self._auditor = auditor
+        self._clock = clock
+        self._scanner = scanner
+
+    async def take(self, arrived: Arrived) -> Answer:
+        """Take one arrival; what is answered is durable.
+
+        Raises:
+            StoreUnavailableError, StoreFullError: nothing was kept and nothing may be acknowledged; it comes again.
+        """
+        directory = await self._directory.current()
+        recipient = directory.at(arrived.channel, arrived.recipient)
+        if recipient is None or directory.is_outside(recipient):
+            log.warning("arrival for an unknown address", channel=arrived.channel)
+            return Answer(Reason.NOT_FOUND)
+        fingerprint = await self._vault.fingerprint(recipient.administration, "arrival", arrived.original)
+        known = await self._store.get(Arrival, arrived.channel, arrived.id)
+        if known is not None:
+            return await self._again(known, fingerprint, recipient)
+        sender = self._sender(directory, arrived)
+        if sender is None:
+            return await self._refused(arrived, recipient, fingerprint, Reason.UNTRUSTED)
+        reason = await self._unfit(arrived.files)
+        if reason is not Reason.NONE:
+            return await self._refused(arrived, recipient, fingerprint, reason)
+        content = self._content(arrived)
+        try:
+            return await self._accepted(arrived, sender, recipient, content, fingerprint)
+        except ConflictError:
+            # The same arrival in two hands at once: one wins, and its answer holds for both.
+            known = await self._store.get(Arrival, arrived.channel, arrived.id)
+            if known is None:
+                raise
+            return await self._again(known, fingerprint, recipient)
+
+    # --- may it in ---------------------------------------------------------------------------------------------------
+
+    async def _again(self, known: Arrival, fingerprint: bytes, recipient: Inbox) -> Answer:
+        if known.fingerprint != fingerprint:
+            await self._log(AuditAction.ARRIVAL_REFUSED, recipient, None, known.id, Reason.DUPLICATE)
+            return Answer(Reason.DUPLICATE)
+        return Answer(Reason(known.answer), repeated=True)
+
+    def _sender(self, directory: Snapshot, arrived: Arrived) -> Inbox | None:
+        found = directory.at(arrived.channel, arrived.sender) or directory.at(arrived.channel, ANYBODY)
+        return found if found is not None and directory.is_outside(found) else None
+
+    async def _unfit(self, files: Sequence[ArrivedFile]) -> Reason:
+        if len(files) > MAX_FILES:
+            return Reason.TOO_LARGE
+        for file in files:
+            try:
+                media_type_of(check_name(file.name), file.octets[:4096])
+            except AttachmentError:
+                return Reason.TYPE
+            if self._scanner is not None and not await self._scanner.clean(file.octets):
+                return Reason.MALWARE
+        return Reason.NONE
+
+    async def _refused(self, arrived: Arrived, recipient: Inbox, fingerprint: bytes, reason: Reason) -> Answer:
+        row = self._arrival(arrived, recipient, MessageId(""), fingerprint, reason)
+        await self._log(AuditAction.ARRIVAL_REFUSED, recipient, row, arrived.id, reason)
+        return Answer(reason)
+
+    async def _log(
+        self, action: AuditAction, recipient: Inbox, row: Arrival | None, object: str, reason: Reason
+    ) -> None:
+        entry = await self._auditor.entry(
+            action,
+            administration=recipient.administration,
+            actor=None,
+            role="worker",
+            object=object,
+            case=None,
+            outcome=str(reason),
+        )
+        await self._store.commit(Work(changes=(Insert(row),) if row else (), entries=(entry,)))
+
+    # --- what it is --------------------------------------------------------------------------------------------------
+
+    def _content(self, arrived: Arrived) -> Content:
+        """A form of ours that is valid at its stage, or a readable message: never nothing."""
+        found = self._form(arrived.data) if arrived.data is not None else None
+        if found is not None:
+            return found
+        fields: dict[str, Any] = {}
+        for name, text in (
+            ("subject", arrived.subject[:256]),
+            ("sender_reference", arrived.reference[:256]),
+            ("text", arrived.text[:MAX_TEXT]),
+        ):
+            if text:
+                fields[name] = text
+        return Content(self._forms.get(*PLAIN), _body(Stage.S1, fields), "")
+
+    def _form(self, data: Mapping[str, Any]) -> Content | None:
+        try:
+            name, version = data["form"]
+            body = data["body"]
+            stage = Stage(str(body["stage"]))
+            form = self._forms.get(str(name), int(version))
+            fields = dict(body["fields"])
+            check_stage(form, fields, stage)
+        except (KeyError, TypeError, ValueError, InvalidFormError, UnknownFormError):
+            return None
+        held = [str(one) for one in body.get("held_back", []) if isinstance(one, str)][:64]
+        kept = {key: body[key] for key in ("basis", "deciders", "kind", "statement") if key in body}
+        consents = tuple(one for one in body.get("consents", ()) if isinstance(one, Mapping))
+        return Content(form, {**_body(stage, fields, held), **kept}, str(data.get("message", "")), consents)
+
+    # --- sealed ------------------------------------------------------------------------------------------------------
+
+    async def _accepted(
+        self, arrived: Arrived, sender: Inbox, recipient: Inbox, content: Content, fingerprint: bytes
+    ) -> Answer:
+        place = await self._belonging.place(arrived, sender, recipient, content)
+        now = self._clock.now()
+        message, new_message = await self._message(arrived, place, content, now)
+        files, rows = [], []
+        envelope_id = EnvelopeId(str(uuid.uuid4()))
+        for file in arrived.files:
+            key, blob = await self._sealed_file(recipient, message, file)
+            files.append(key)
+            rows.append(
+                EnvelopeAttachment(
+                    administration=recipient.administration, envelope=envelope_id, attachment=key.id, blob=blob
+                )
+            )
+        letter = Letter(
+            envelope=envelope_id,
+            message=message.id,
+            sender=sender,
+            recipient=recipient,
+            sender_copy=False,
+            origin=arrived.origin,
+            form_type=message.form_type,
+            form_version=message.form_version,
+            created=now,
+            decision=message.decision,
+            not_after=Instant(now + content.form.ttl_days * DAY),
+            body=content.body,
+            attachments=tuple(files),
+        )
+        sealed = await self._sealer.seal(letter)
+        envelope = Envelope(
+            administration=recipient.administration,
+            id=envelope_id,
+            message=message.id,
+            case=place.case.id,
+            inbox=recipient.id,
+            sender_copy=False,
+            transcript=sealed.transcript,
+            created_at=now,
+            octets=sealed.octets,
+        )
+        delivery = Delivery(
+            administration=recipient.administration,
+            id=new_delivery_id(),
+            envelope=envelope_id,
+            message=message.id,
+            inbox=recipient.id,
+            channel=arrived.channel,
+            state=DeliveryState.DELIVERED,
+            due_at=now,
+            expires_at=letter.not_after,
+            delivered_at=now,
+            changed_at=now,
+            reference=arrived.id,
+        )
+        receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
+        changes: list[Change] = [
+            *await self._belonging.changes(arrived, place, message, content),
+            *await self._consents.mirrored(recipient.administration, place.case.id, content.consents),
+            *([Insert(message), Insert(await self._record(message, arrived))] if new_message else []),
+            Insert(envelope),
+            Insert(sealed.wrap),
+            *map(Insert, rows),
+            Insert(delivery),
+            Insert(receipt),
+            Insert(delivered_task(envelope, message, now)),
+            Insert(notice(envelope, "message_received", now)),
+            Insert(self._arrival(arrived, recipient, message.id, fingerprint, Reason.NONE)),
+        ]
+        entry = await self._auditor.entry(
+            AuditAction.RECEIVED,
+            administration=recipient.administration,
+            actor=None,
+            role="worker",
+            object=envelope.id,
+            case=place.case.id,
+            outcome=str(arrived.channel),
+            detail={"transcript": envelope.transcript.hex(), "origin": str(arrived.origin)},
+        )
+        facts = ((await self._directory.current()).fact, *sealed.facts)
+        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry,)))
+        return Answer()
+
+    async def _message(self, arrived: Arrived, place: Place, content: Content, now: Instant) -> tuple[Message, bool]:
+        """The message row: the one that another seat's envelope already made, or a new one.
+
+        A sender cannot join another's message: same sender, same case, same form, same origin.
+        """
+        if _is_uuid(content.message):
+            there = await self._store.get(Message, content.message)
+            if there is not None and (there.sender, there.case, there.form_type, there.origin) == (
+                place.sender.id,
+                place.case.id,
+                content.form.id,
+                arrived.origin,
+            ):
+                return there, False
+            identifier = str(uuid.uuid4()) if there is not None else content.message
+        else:
+            identifier = str(uuid.uuid4())
+        return (
+            Message(
+                administration=place.recipient.administration,
+                id=MessageId(identifier),
+                case=place.case.id,
+                form_type=content.form.id,
+                form_version=content.form.version,
+                sender=place.sender.id,
+                origin=arrived.origin,
+                decision=DecisionId(str(uuid.uuid4())),
+                in_reply_to=await self._belonging.answered(arrived, place),
+                created_at=now,
+            ),
+            True,
+        )
+
+    async def _answered(self, arrived: Arrived, place: Place) -> MessageId | None:
+        """The message that this one answers, when it belongs to the same case; an unknown one is no error."""
+        if not arrived.replies_to:
+            return None
+        ours = await self._store.get(Envelope, arrived.replies_to)
+        if ours is not None and ours.case == place.case.id and ours.inbox == place.sender.id:
+            return ours.message
+        theirs = await self._store.get(Arrival, arrived.channel, arrived.replies_to)
+        message = await self._store.get(Message, theirs.message) if theirs is not None else None
+        return message.id if message is not None and message.case == place.case.id else None
+
+    async def _sealed_file(self, recipient: Inbox, message: Message, file: ArrivedFile) -> tuple[AttachmentKey, str]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield file.octets
+
+        return await sealed_file(
+            self._attachments,
+            self._blobs,
+            message.administration,
+            file.name,
+            pieces(),
+            max_bytes=MAX_FILE,
+        )
+
+    async def _record(self, message: Message, arrived: Arrived) -> DecisionRecord:
+        """What was decided when it came in: nothing about secrecy (that was the sender's), only that it was taken."""
+        context = f"{DecisionRecord.TABLE}|{message.decision}|sealed"
+        return DecisionRecord(
+            administration=message.administration,
+            id=message.decision,
+            case=message.case,
+            at=message.created_at,
+            outcome="received",
+            policies="",
+            sealed=await self._vault.seal_field(message.administration, context, arrived.channel.encode()),
+        )
+
+    def _arrival(
+        self, arrived: Arrived, recipient: Inbox, message: MessageId, fingerprint: bytes, reason: Reason
+    ) -> Arrival:
+        return Arrival(
+            administration=recipient.administration,
+            channel=arrived.channel,
+            id=arrived.id,
+            inbox=recipient.id,
+            message=message,
+            fingerprint=fingerprint,
+            answer=str(reason),
+            at=self._clock.now(),
+        )
+
+
+def _body(stage: Stage, fields: Mapping[str, Any], held_back: Sequence[str] = ()) -> dict[str, Any]:
+    return {
+        "stage": str(stage),
+        "fields": dict(fields),
+        "held_back": list(held_back),
+        "attachments_held_back": 0,
+        "basis": [],
+    }
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

@@ -1,0 +1,244 @@
+"""What a channel needs from an adapter: take parcels, tell outcomes, hand us arrivals (docs/channels.md).
+
+Why this exists: SDK, e-mail and a person with an envelope differ in everything but this. An adapter is one folder
+that speaks a neighbour's language and implements `Neighbour`; the order of claim, log, open, hand over, and of known,
+allowed, sealed, acknowledged stands in the gateway and is the same for all.
+
+Rules: expected trouble is a `Told`, never an exception; a neighbour gets our id and uses it, so that the same parcel
+handed over twice is one message; nothing in here is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from gateway.forms import Form
+from gateway.model.base import EnvelopeId, Instant, MessageId
+from gateway.model.directory import Inbox
+from gateway.model.path import Channel, Origin
+
+
+class Telling(StrEnum):
+    """What a neighbour says of a parcel."""
+
+    DELIVERED = "delivered"  # final: the recipient's function can reach it
+    IN_TRANSIT = "in_transit"  # taken for transport; ask again
+    DELAYED = "delayed"  # away, busy: try the same again later
+    REFUSED = "refused"  # final: it will never be delivered this way
+
+
+class Reason(StrEnum):
+    """Why a parcel is where it is; the first group is about the way, the second about the message (§2.2)."""
+
+    NONE = ""
+    UNREACHABLE = "unreachable"
+    NO_RECEIPT = "no-receipt"
+    NOT_CONNECTED = "not-connected"
+    MALWARE = "malware"
+    TOO_LARGE = "too-large"
+    TYPE = "type-not-accepted"
+    NOT_FOUND = "not-found"
+    STRUCTURE = "structure"
+    RULE = "rule"
+    DUPLICATE = "duplicate"
+    SIGNATURE = "signature"
+    CERTIFICATE = "certificate"
+    UNTRUSTED = "untrusted-sender"
+    REFUSED = "refused"
+
+
+#: About the way: another way may do.
+OF_THE_WAY: Final = frozenset({Reason.UNREACHABLE, Reason.NO_RECEIPT, Reason.NOT_CONNECTED})
+
+#: What happened, and what to do, as a colleague would say it.
+IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
+    Reason.UNREACHABLE: (
+        "Mottagarens system svarar inte.",
+        "Systemet försöker igen. Ring mottagaren om det är bråttom.",
+    ),
+    Reason.NO_RECEIPT: (
+        "Ingen kvittens har kommit från mottagaren.",
+        "Ring mottagaren och fråga om meddelandet har kommit fram innan du skickar igen.",
+    ),
+    Reason.NOT_CONNECTED: (
+        "Mottagaren är inte ansluten till kanalen.",
+        "Välj en annan väg, eller skriv ut och lämna för hand.",
+    ),
+    Reason.MALWARE: (
+        "En bilaga stoppades av viruskontrollen.",
+        "Skicka inte filen igen. Kontakta den som ansvarar för säkerheten.",
+    ),
+    Reason.TOO_LARGE: ("Meddelandet är för stort för kanalen.", "Ta bort eller dela upp bilagorna och skicka igen."),
+    Reason.TYPE: ("Mottagaren tar inte emot filtypen.", "Spara bilagan som PDF och skicka igen."),
+    Reason.NOT_FOUND: (
+        "Adressen finns inte hos mottagaren.",
+        "Kontrollera adressen i adressboken med den som sköter den, och skicka igen.",
+    ),
+    Reason.STRUCTURE: (
+        "Mottagarens system kunde inte läsa meddelandet.",
+        "Anmäl felet till systemförvaltaren. Skriv ut och lämna för hand om det är bråttom.",
+    ),
+    Reason.RULE: (
+        "Meddelandet bröt mot en regel i kanalen.",
+        "Anmäl felet till systemförvaltaren. Skriv ut och lämna för hand om det är bråttom.",
+    ),
+    Reason.DUPLICATE: (
+        "Mottagaren har redan ett annat meddelande med samma nummer.",
+        "Skicka igen som ett nytt meddelande.",
+    ),
+    Reason.SIGNATURE: (
+        "Mottagaren godtog inte organisationens signatur.",
+        "Kontakta den som sköter certifikaten.",
+    ),
+    Reason.CERTIFICATE: (
+        "Mottagarens certifikat stämmer inte med det som är känt.",
+        "Inget har lämnats ut. Kontakta den som sköter adressboken.",
+    ),
+    Reason.UNTRUSTED: (
+        "Mottagaren känner inte igen avsändaren.",
+        "Kontakta den som sköter anslutningen till kanalen.",
+    ),
+    Reason.REFUSED: ("Mottagaren tog inte emot meddelandet.", "Ring mottagaren."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a neighbour said. `reference` is what it calls the parcel; `detail` is for operators and names no person."""
+
+    telling: Telling
+    reason: Reason = Reason.NONE
+    reference: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelFile:
+    """A file of a parcel: its plaintext is read by calling `read`, in pieces, as often as needed."""
+
+    name: str
+    media_type: str
+    size: int
+    read: Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One opened projection on its way out; in memory only.
+
+    `id` is the envelope's and is the message's id to the neighbour: one for each recipient, the same in every attempt.
+    `replies_to` is the neighbour's id of the message that this one answers.
+    """
+
+    id: EnvelopeId
+    message: MessageId
+    sender: Inbox
+    sender_address: str
+    recipient: Inbox
+    address: str
+    pin: str
+    conversation: str
+    replies_to: str
+    case_reference: str
+    form: Form
+    body: Mapping[str, Any]
+    created: Instant
+    files: tuple[ParcelFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedFile:
+    name: str
+    media_type: str  # as the neighbour says; the gateway looks at the content
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What a neighbour handed us, parsed; `original` is what it was parsed from, for the fingerprint."""
+
+    channel: Channel
+    origin: Origin
+    id: str
+    sender: str
+    recipient: str
+    conversation: str
+    replies_to: str
+    reference: str  # the sender's name of the matter, when it gave one
+    subject: str
+    text: str
+    created: Instant
+    original: bytes
+    data: Mapping[str, Any] | None = None  # a form of ours, as it was sent
+    files: tuple[ArrivedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the neighbour is told of an arrival: taken (no reason), or why not."""
+
+    reason: Reason = Reason.NONE
+    repeated: bool = False
+
+    @property
+    def taken(self) -> bool:
+        return self.reason is Reason.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is known before sending: does the address exist, what does it take, when was it last heard of."""
+
+    exists: bool | None  # None: the neighbour cannot say
+    takes: tuple[str, ...] = ()
+    max_octets: int = 0
+    heard_at: Instant | None = None
+
+
+class Neighbour(Protocol):
+    """The far end of a channel."""
+
+    @property
+    def channel(self) -> Channel: ...
+
+    async def hand_over(self, parcel: Parcel) -> Told:
+        """Give it the parcel, or find that it has it already."""
+
+    async def outcome(self, reference: str) -> Told:
+        """What became of a parcel in transit."""
+
+    def arrivals(self) -> AsyncIterator[Arrived]:
+        """What waits for us now; what is not acknowledged comes again."""
+
+    async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
+        """Called only when the arrival is durable here, or refused for good."""
+
+    async def look_up(self, address: str) -> Seen: ...
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Whether a neighbour is worth asking: opens after three failures in a row, for longer each time (§2.3)."""
+
+    failures: int = 0
+    opened: int = 0
+    until: Instant = field(default=Instant(0))
+
+    FAILURES = 3
+    FIRST_US = 30_000_000
+    LONGEST_US = 900_000_000
+
+    def closed(self, now: Instant) -> bool:
+        return now >= self.until
+
+    def failed(self, now: Instant) -> None:
+        self.failures += 1
+        if self.failures >= self.FAILURES:
+            pause = min(self.FIRST_US * 2**self.opened, self.LONGEST_US)
+            self.opened, self.failures, self.until = min(self.opened + 1, 16), 0, Instant(now + pause)
+
+    def worked(self) -> None:
+        self.failures, self.opened, self.until = 0, 0, Instant(0)

@@ -1,0 +1,172 @@
+"""Two gateways of one county, and a wire between them: the far side is another gateway, its time and its faults set."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from adapters.memory import MemoryStore
+from gateway.canonical import dumps
+from gateway.model.base import SECOND
+from gateway.model.path import Channel, Origin
+from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
+from tests.clock import ManualClock
+from tests.county import DEMO_DIRECTORY, County, a_county
+
+WIRE = Channel.SDK
+
+
+def address_of(inbox: str) -> str:
+    return f"0203:{inbox.split('.')[0]}.example#sdk:inkorg:{inbox}"
+
+
+def seen_from(hosted: Collection[str], *, text: str = DEMO_DIRECTORY, also: Mapping[str, str] | None = None) -> str:
+    """The demo directory as a gateway that hosts only `hosted` sees it: the others are outside, with routes."""
+    data = tomllib.loads(text)
+    units = {unit["id"]: unit["administration"] for unit in data["unit"]}
+    lines: list[str] = []
+    for table in ("organisation", "administration", "unit", "user", "inbox", "board"):
+        for row in data[table]:
+            owner = row["id"] if table == "administration" else row.get("administration") or units.get(row.get("unit"))
+            if table == "administration":
+                row = {**row, "outside": owner not in hosted}
+            if table == "user" and owner not in {*hosted, "sambud"}:
+                continue
+            if table == "inbox" and owner not in hosted:
+                row = {**row, "members": []}
+            lines.append(_table(table, row))
+    for row in data["inbox"]:
+        lines.append(_table("route", {"inbox": row["id"], "channel": str(WIRE), "address": address_of(row["id"])}))
+        if units[row["unit"]] not in hosted:
+            for channel, address in (also or {}).items():
+                reached = {"inbox": row["id"], "channel": channel, "address": address + row["id"], "rank": 2}
+                lines.append(_table("route", reached))
+    return "\n".join(lines)
+
+
+def _table(name: str, row: Mapping[str, object]) -> str:
+    def told(value: object) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, list):
+            return "[" + ", ".join(f'"{one}"' for one in value) + "]"
+        return str(value) if isinstance(value, int) else f'"{value}"'
+
+    return f"[[{name}]]\n" + "\n".join(f"{key} = {told(value)}" for key, value in row.items()) + "\n"
+
+
+@dataclass
+class Wire:
+    """One end of a wire to another gateway. What is put in lies there until it is acknowledged."""
+
+    channel: Channel = WIRE
+    other: Wire | None = None
+    waiting: list[Arrived] = field(default_factory=list)
+    outcomes: dict[str, Told] = field(default_factory=dict)
+    away: int = 0  # so many hand-overs fail before the next works
+    carried: list[str] = field(default_factory=list)  # ids, as often as they were handed over
+    answers: list[tuple[str, Answer]] = field(default_factory=list)
+
+    async def hand_over(self, parcel: Parcel) -> Told:
+        if self.away:
+            self.away -= 1
+            return Told(Telling.DELAYED, Reason.UNREACHABLE)
+        assert self.other is not None
+        self.carried.append(str(parcel.id))
+        if str(parcel.id) not in self.outcomes:
+            self.outcomes[str(parcel.id)] = Told(Telling.IN_TRANSIT, reference=str(parcel.id))
+            self.other.waiting.append(await _as_arrival(parcel))
+        return self.outcomes[str(parcel.id)]
+
+    async def outcome(self, reference: str) -> Told:
+        return self.outcomes[reference]
+
+    async def arrivals(self) -> AsyncIterator[Arrived]:
+        for arrived in list(self.waiting):
+            yield arrived
+
+    async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
+        assert self.other is not None
+        self.answers.append((arrived.id, answer))
+        self.waiting = [one for one in self.waiting if one.id != arrived.id]
+        told = Telling.DELIVERED if answer.taken else Telling.REFUSED
+        self.other.outcomes[arrived.id] = Told(told, answer.reason, arrived.id)
+
+    async def look_up(self, address: str) -> Seen:
+        return Seen(exists=None)
+
+
+async def _as_arrival(parcel: Parcel) -> Arrived:
+    files = []
+    for file in parcel.files:
+        octets = b"".join([piece async for piece in file.read()])
+        files.append(ArrivedFile(name=file.name, media_type=file.media_type, octets=octets))
+    data = {
+        "form": [parcel.form.id, parcel.form.version],
+        "body": dict(parcel.body),
+        "message": str(parcel.message),
+        "case": parcel.case_reference,
+    }
+    return Arrived(
+        channel=WIRE,
+        origin=Origin.SDK,
+        id=str(parcel.id),
+        sender=parcel.sender_address,
+        recipient=parcel.address,
+        conversation=parcel.conversation,
+        replies_to=parcel.replies_to,
+        reference=parcel.case_reference,
+        subject=parcel.form.title,
+        text="",
+        created=parcel.created,
+        original=dumps(data),
+        data=data,
+        files=tuple(files),
+    )
+
+
+@dataclass
+class Pair:
+    """Two gateways and the wire between them."""
+
+    first: County
+    second: County
+    one: Wire
+    two: Wire
+
+    async def exchange(self) -> None:
+        """Everything that can move in a minute, in both directions."""
+        for _ in range(6):
+            for county, wire in ((self.first, self.one), (self.second, self.two)):
+                await county.deliver()
+                await take_in(county, wire)
+                await county.gateway.channels.run_once(WIRE)
+            self.first.clock.advance(10 * SECOND)
+
+
+async def take_in(county: County, wire: Wire) -> None:
+    async for arrived in wire.arrivals():
+        answer = await county.gateway.intake.take(arrived)
+        await wire.acknowledge(arrived, answer)
+
+
+@asynccontextmanager
+async def a_pair(
+    hosted: Collection[str] = ("alvesta.ifo",), *, also: Mapping[str, str] | None = None
+) -> AsyncIterator[Pair]:
+    """A gateway that hosts `hosted`, and one that hosts the rest of the county."""
+    clock = ManualClock()
+    everybody = set(re.findall(r'\[\[administration\]\]\nid = "([^"]+)"', DEMO_DIRECTORY))
+    rest = everybody - set(hosted)
+    one, two = Wire(), Wire()
+    one.other, two.other = two, one
+    async with (
+        a_county(MemoryStore(clock), clock=clock, directory=seen_from(hosted, also=also)) as first,
+        a_county(MemoryStore(clock), clock=clock, directory=seen_from(rest, also=also)) as second,
+    ):
+        first.gateway.channels.connect(one)
+        second.gateway.channels.connect(two)
+        yield Pair(first, second, one, two)

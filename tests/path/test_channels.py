@@ -1,0 +1,335 @@
+"""What leaves and what comes in, between two gateways: docs/channels.md, sentence by sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.audit import AuditAction
+from gateway.errors import EnvelopeError
+from gateway.model.base import MINUTE, SECOND, MessageId
+from gateway.model.classes import Category
+from gateway.model.keys import EnvelopeWrap
+from gateway.model.path import Case, Channel, Origin, Way
+from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Telling, Told
+from gateway.ports import Update, Work
+from gateway.sessions import Signed
+from gateway.states import CaseState, DeliveryState
+from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, County
+from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    async with a_pair() as ready:
+        yield ready
+
+
+async def _pdf() -> AsyncIterator[bytes]:
+    yield b"%PDF-1.7\n" + b"Utdrag ur utredningen. " * 400
+
+
+async def test_the_whole_path_goes_between_two_gateways(pair: Pair) -> None:
+    """A referral out, the joint answer of two seats back, stage 2 with its file to the matched unit."""
+    first, second = pair.first, pair.second
+    worker = await first.sign_in("al-sos")
+    case, _ = await first.consented_case(worker)
+    sent = await first.send_referral(worker, case.id)
+    await pair.exchange()
+
+    states = {d.inbox: (d.channel, d.state) for d in await first.store.deliveries_of(sent.message)}
+    assert states == {
+        SEAT_E: (Channel.SDK, DeliveryState.DELIVERED),
+        SEAT_N: (Channel.SDK, DeliveryState.DELIVERED),
+    }
+    ekeliden, novus = await second.sign_in("ek-chef"), await second.sign_in("no-chef")
+    read = await second.open(ekeliden, SEAT_E, sent.message)
+    assert read.message.origin == "sdk-mk"
+    assert "need_summary" in read.opened.body["fields"]  # type: ignore[operator]
+    assert "identity_number" not in read.opened.body["fields"]  # type: ignore[operator]
+    await second.open(novus, SEAT_N, sent.message)
+
+    proposal = await second.gateway.answers.propose(ekeliden, SEAT_E, sent.message, second.answer())
+    await second.deliver()
+    await second.gateway.answers.confirm(novus, SEAT_N, proposal.message)
+    await pair.exchange()
+
+    ours = await first.store.get(Case, case.id)
+    assert ours is not None
+    assert (ours.state, ours.matched_units) == (CaseState.MATCHED, ("ekeliden",))
+    [line] = await first.gateway.inboxes.page(worker, ALVESTA)
+    answer = await first.gateway.opening.open(worker, line.item.envelope)
+    assert answer.opened.body["fields"]["result"] == "EKELIDEN"  # type: ignore[index]
+    assert answer.message.in_reply_to == sent.message
+
+    values = (await first.open(worker, ALVESTA, sent.message)).opened.body["fields"]
+    draft = await first.gateway.drafts.create(worker, ALVESTA, case.id, "placement_referral", 1, values)  # type: ignore[arg-type]
+    await first.gateway.attachments.add(worker, draft.id, "utdrag.pdf", Category.SOCIAL, _pdf())
+    stage_2 = await first.gateway.sending.send_draft(worker, draft.id, [UNIT_E])
+    await pair.exchange()
+    await second.step_up(ekeliden, UNIT_E)
+    unit = await second.open(ekeliden, UNIT_E, stage_2.message)
+    assert unit.opened.body["fields"]["identity_number"]["value"] == "199006022397"  # type: ignore[index]
+    [file] = unit.opened.attachments
+    envelope = await second.envelope(UNIT_E, stage_2.message)
+    _, stream = await second.gateway.opening.attachment(ekeliden, envelope, file.id)
+    assert b"".join([piece async for piece in stream])[:8] == b"%PDF-1.7"
+    for county in (first, second):
+        await county.gateway.integrator.flush()
+        [report] = await county.gateway.review.verify()
+        assert report.faults == []
+
+
+async def _sent(pair: Pair, recipients: tuple[str, ...] = ("remissgrupp",)) -> tuple[Signed, MessageId]:
+    worker = await pair.first.sign_in("al-sos")
+    case, _ = await pair.first.consented_case(worker)
+    return worker, (await pair.first.send_referral(worker, case.id, recipients)).message
+
+
+async def _states(county: County, message: MessageId) -> set[tuple[Channel, DeliveryState, str]]:
+    return {(d.channel, d.state, d.reason) for d in await county.store.deliveries_of(message)}
+
+
+@pytest.mark.slow
+async def test_a_neighbour_that_is_away_delays_and_then_gets_the_stored_octets(pair: Pair) -> None:
+    """§2: a neighbour that is away is delayed and tried again; nothing is sealed anew."""
+    pair.one.away = 1
+    _, message = await _sent(pair, (SEAT_E,))
+    [before] = [e.octets for e in await pair.first.store.envelopes_of(message) if e.inbox == SEAT_E]
+    await pair.first.gateway.channels.run_once(WIRE)
+    assert await _states(pair.first, message) == {(WIRE, DeliveryState.QUEUED, "unreachable")}
+
+    await pair.exchange()
+
+    assert await _states(pair.first, message) == {(WIRE, DeliveryState.DELIVERED, "")}
+    [after] = [e.octets for e in await pair.first.store.envelopes_of(message) if e.inbox == SEAT_E]
+    assert after == before
+
+
+async def test_what_has_left_is_logged_before_it_is_opened(pair: Pair) -> None:
+    """S authorises, C opens, the log comes first."""
+    _, message = await _sent(pair, (SEAT_E,))
+    seen: list[str] = []
+
+    async def hand_over(parcel: Parcel) -> Told:
+        log = pair.first.gateway.auditor.origin(pair.first.clock.now())
+        sides = await pair.first.store.sides(log, 0, await pair.first.store.log_size(log))
+        seen.extend(side.action for side in sides if side.object == parcel.id)
+        return Told(Telling.DELAYED, Reason.UNREACHABLE)
+
+    pair.one.hand_over = hand_over  # type: ignore[method-assign]
+    await pair.first.gateway.channels.run_once(WIRE)
+    assert seen == [AuditAction.DISPATCHED]
+    assert {row.attempts for row in await pair.first.store.deliveries_of(message)} == {1}
+
+
+@pytest.mark.slow
+async def test_the_same_arrival_a_hundred_times_at_once_is_one_message_with_one_answer(pair: Pair) -> None:
+    """Q06: one message; the stored answer is given again."""
+    _, message = await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    [arrived] = pair.two.waiting
+    answers = await asyncio.gather(*(pair.second.gateway.intake.take(arrived) for _ in range(100)))
+    assert {answer.reason for answer in answers} == {Reason.NONE}
+    assert sum(not answer.repeated for answer in answers) == 1
+    assert len([e for e in await pair.second.store.envelopes_of(message) if e.inbox == SEAT_E]) == 1
+
+
+@pytest.mark.slow
+async def test_another_content_under_a_known_id_is_refused_and_the_first_stays(pair: Pair) -> None:
+    """Q07."""
+    await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    [arrived] = pair.two.waiting
+    assert (await pair.second.gateway.intake.take(arrived)).taken
+    forged = dataclasses.replace(arrived, original=b"something else", text="något annat")
+    assert await pair.second.gateway.intake.take(forged) == Answer(Reason.DUPLICATE)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"recipient": "0203:okand.example#sdk:inkorg:okand"}, Reason.NOT_FOUND),
+        ({"sender": "0203:okand.example#sdk:inkorg:okand"}, Reason.UNTRUSTED),
+        ({"files": (ArrivedFile(name="spel.exe", media_type="application/pdf", octets=b"MZ\x90\x00"),)}, Reason.TYPE),
+        ({"files": (ArrivedFile(name="../x.pdf", media_type="application/pdf", octets=b"%PDF-1.7\n"),)}, Reason.TYPE),
+    ],
+)
+@pytest.mark.slow
+async def test_what_may_not_come_in_is_refused_with_its_reason_and_nothing_is_kept(
+    pair: Pair, change: dict[str, Any], reason: Reason
+) -> None:
+    """§3, steps 2 to 4: one fault refuses the whole, and the same again gets the same answer."""
+    _, message = await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    arrived = dataclasses.replace(pair.two.waiting[0], **change)
+    for _ in range(2):
+        assert (await pair.second.gateway.intake.take(arrived)).reason is reason
+    assert await pair.second.store.envelopes_of(message) == []
+
+
+@pytest.mark.slow
+async def test_a_readable_message_from_a_foreign_client_becomes_a_message_in_a_case(pair: Pair) -> None:
+    """§3, step 5: what is no form of ours is a message with its text and files, never nothing."""
+    await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    foreign = dataclasses.replace(
+        pair.two.waiting[0], data=None, subject="Fråga om plats", text="Har ni plats i mars?", reference="SN-2026-17"
+    )
+    assert (await pair.second.gateway.intake.take(foreign)).taken
+    ekeliden = await pair.second.sign_in("ek-chef")
+    [line] = await pair.second.gateway.inboxes.page(ekeliden, SEAT_E)
+    opened = await pair.second.gateway.opening.open(ekeliden, line.item.envelope)
+    assert opened.opened.body["fields"] == {
+        "subject": "Fråga om plats",
+        "sender_reference": "SN-2026-17",
+        "text": "Har ni plats i mars?",
+    }
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"form": 1},
+        {"form": ["x", 1], "body": {}},
+        {"form": ["placement_referral", 1], "body": {"stage": "S1", "fields": {"made_up": 1}}},
+    ],
+)
+@pytest.mark.slow
+async def test_data_that_is_no_form_at_its_stage_is_never_taken_for_one(pair: Pair, broken: dict[str, Any]) -> None:
+    await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    arrived = dataclasses.replace(pair.two.waiting[0], data=broken, text="Se bilaga.")
+    assert (await pair.second.gateway.intake.take(arrived)).taken
+    ekeliden = await pair.second.sign_in("ek-chef")
+    [line] = await pair.second.gateway.inboxes.page(ekeliden, SEAT_E)
+    assert line.item.form_type == "outside_message"
+
+
+@pytest.mark.slow
+async def test_a_copied_conversation_opens_a_case_of_its_own(pair: Pair) -> None:
+    """A conversation counts only together with the party that it was held with."""
+    await _sent(pair, (SEAT_E,))
+    await pair.exchange()
+    ekeliden = await pair.second.sign_in("ek-chef")
+    [first] = await pair.second.gateway.inboxes.page(ekeliden, SEAT_E)
+    [row] = await pair.second.store.conversations_of(first.item.case)
+    stranger = Arrived(
+        channel=WIRE,
+        origin=Origin.SDK,
+        id=str(uuid.UUID(int=7)),
+        sender=address_of("alvesta.barnfamilj.mottagning"),
+        recipient=address_of(SEAT_E),
+        conversation=row.id,
+        replies_to="",
+        reference="",
+        subject="",
+        text="Hej",
+        created=pair.second.clock.now(),
+        original=b"x",
+    )
+    assert (await pair.second.gateway.intake.take(stranger)).taken
+    newest = (await pair.second.gateway.inboxes.page(ekeliden, SEAT_E))[0]
+    assert newest.item.case != first.item.case
+
+
+@pytest.mark.slow
+async def test_when_a_way_is_gone_the_next_one_that_was_signed_is_tried_and_a_late_receipt_still_counts() -> None:
+    """§2.2: one message identity over both ways."""
+    async with a_pair(also={"handover": "Postadress "}) as pair:
+        _, message = await _sent(pair, (SEAT_E,))
+        await pair.first.gateway.channels.run_once(WIRE)
+        pair.one.outcomes = {key: Told(Telling.REFUSED, Reason.NOT_CONNECTED, key) for key in pair.one.outcomes}
+        pair.first.clock.advance(MINUTE)
+        await pair.first.gateway.channels.run_once(WIRE)
+        assert await _states(pair.first, message) == {
+            (WIRE, DeliveryState.FAILED, "not-connected"),
+            (Channel.HANDOVER, DeliveryState.QUEUED, ""),
+        }
+        assert len({row.envelope for row in await pair.first.store.deliveries_of(message)}) == 1
+
+
+@pytest.mark.slow
+async def test_a_fault_of_the_message_is_for_a_person_and_tries_no_other_way() -> None:
+    async with a_pair(also={"handover": "Postadress "}) as pair:
+        _, message = await _sent(pair, (SEAT_E,))
+        await pair.first.gateway.channels.run_once(WIRE)
+        pair.one.outcomes = {key: Told(Telling.REFUSED, Reason.TYPE, key) for key in pair.one.outcomes}
+        pair.first.clock.advance(MINUTE)
+        await pair.first.gateway.channels.run_once(WIRE)
+        assert await _states(pair.first, message) == {(WIRE, DeliveryState.FAILED, "type-not-accepted")}
+
+
+@pytest.mark.slow
+async def test_a_way_that_the_sender_did_not_sign_is_not_gone(pair: Pair) -> None:
+    """Whoever writes to the database cannot send a message another way."""
+    _, message = await _sent(pair, (SEAT_E,))
+    [row] = await pair.first.store.deliveries_of(message)
+    moved = dataclasses.replace(row, channel=Channel.SMIME, version=row.version + 1)
+    await pair.first.store.commit(Work(changes=(Update(moved),)))
+    mail = Wire(channel=Channel.SMIME, other=pair.two)
+    pair.first.gateway.channels.connect(mail)
+    await pair.first.gateway.channels.run_once(Channel.SMIME)
+    assert mail.carried == []
+    assert await _states(pair.first, message) == {(Channel.SMIME, DeliveryState.FAILED, "signature")}
+
+
+@pytest.mark.slow
+async def test_a_withdrawal_before_it_has_left_keeps_it_here(pair: Pair) -> None:
+    """Design §3: queued deliveries are cancelled; afterwards it may have left."""
+    worker = await pair.first.sign_in("al-sos")
+    case, consent = await pair.first.consented_case(worker)
+    sent = await pair.first.send_referral(worker, case.id, (SEAT_E,))
+    await pair.first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+    await pair.exchange()
+    assert pair.one.carried == []
+    assert await _states(pair.first, sent.message) == {(WIRE, DeliveryState.CANCELLED, "")}
+
+
+@pytest.mark.slow
+async def test_three_failures_open_the_circuit_and_the_queue_waits_unclaimed(pair: Pair) -> None:
+    """§2.3."""
+    pair.one.away = 3
+    for _ in range(3):
+        await _sent(pair, (SEAT_E,))
+    await pair.first.gateway.channels.run_once(WIRE)
+    assert not pair.first.gateway.channels.circuit(WIRE).closed(pair.first.clock.now())
+    pair.first.clock.advance(10 * SECOND)
+    assert await pair.first.gateway.channels.run_once(WIRE) == 0
+    pair.first.clock.advance(30 * SECOND)
+    assert await pair.first.gateway.channels.run_once(WIRE) > 0
+
+
+async def test_a_channel_envelope_opens_for_no_member_and_an_inbox_envelope_for_no_worker(pair: Pair) -> None:
+    """C18: worker credentials open no inbox envelope; members none that leaves."""
+    worker, message = await _sent(pair, (SEAT_E,))
+    opener = pair.first.gateway.ports.opener
+    for envelope in await pair.first.store.envelopes_of(message):
+        wrap = await pair.first.store.get(EnvelopeWrap, envelope.id)
+        assert wrap is not None
+        if envelope.sender_copy:
+            for way in (Way(WIRE, address_of(SEAT_E)), Way(WIRE, "")):
+                with pytest.raises(EnvelopeError):
+                    await opener.open_leaving(envelope, wrap, way)
+        else:
+            with pytest.raises(EnvelopeError):
+                await opener.open(envelope, wrap, worker.user.id)
+
+
+@pytest.mark.slow
+async def test_what_has_arrived_can_no_longer_be_opened_on_its_way_and_the_senders_copy_stays(pair: Pair) -> None:
+    """§4: on the final state the shred key of the channel envelope is deleted."""
+    worker, message = await _sent(pair, (SEAT_E,))
+    await pair.exchange()
+    [envelope] = [e for e in await pair.first.store.envelopes_of(message) if e.inbox == SEAT_E]
+    wrap = await pair.first.store.get(EnvelopeWrap, envelope.id)
+    assert wrap is not None
+    with pytest.raises(EnvelopeError):
+        await pair.first.gateway.ports.opener.open_leaving(envelope, wrap, Way(WIRE, address_of(SEAT_E)))
+    assert (await pair.first.open(worker, ALVESTA, message)).opened.body["fields"]
