@@ -62,6 +62,7 @@ ANYBODY: Final = "*"
 MAX_FILES: Final = 20
 MAX_FILE: Final = 100_000_000
 MAX_TEXT: Final = 100_000
+NO_TEXT: Final = "Avsändaren har inte skrivit något. Se bilagorna."
 REFERENCE_TRIES: Final = 20
 log = structlog.get_logger()
 
@@ -189,7 +190,7 @@ class Intake:
         for name, text in (
             ("subject", arrived.subject[:256]),
             ("sender_reference", arrived.reference[:256]),
-            ("text", arrived.text[:MAX_TEXT]),
+            ("text", arrived.text[:MAX_TEXT] or NO_TEXT),
         ):
             if text:
                 fields[name] = text

@@ -147,5 +147,6 @@ def test_the_kill_test_names_every_step_that_the_code_names() -> None:
             named.add(part.split('"')[0])
     killed = {step for steps in STEPS.values() for step in steps}
     blobs = {"blob.before_link", "blob.after_link"}  # killed in tests/contracts, where blobs are put
+    channels = {"channel.dispatched", "channel.handed_over"}  # ended in tests/path/test_channels.py
     print(f"{sum(map(len, STEPS.values()))} kills at {len(killed)} steps")
-    assert named - blobs == killed
+    assert named - blobs - channels == killed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator
@@ -126,6 +127,30 @@ async def test_what_has_left_is_logged_before_it_is_opened(pair: Pair) -> None:
     await pair.first.gateway.channels.run_once(WIRE)
     assert seen == [AuditAction.DISPATCHED]
     assert {row.attempts for row in await pair.first.store.deliveries_of(message)} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["channel.dispatched", "channel.handed_over"])
+async def test_a_worker_that_ends_in_the_middle_hands_the_same_message_over_again(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Q05: a crash and a cancel leave the same state, and one rule repairs both: queue again, the same id."""
+    _, message = await _sent(pair, (SEAT_E,))
+
+    def reached(name: str) -> None:
+        if name == step:
+            raise asyncio.CancelledError
+
+    with monkeypatch.context() as broken, contextlib.suppress(asyncio.CancelledError):
+        broken.setattr("gateway.channels.failpoints.reached", reached)
+        await pair.first.gateway.channels.run_once(WIRE)
+    assert await _states(pair.first, message) == {(WIRE, DeliveryState.ATTEMPTING, "dispatched")}
+
+    pair.first.clock.advance(11 * MINUTE)
+    await pair.exchange()
+
+    assert await _states(pair.first, message) == {(WIRE, DeliveryState.DELIVERED, "")}
+    assert len([e for e in await pair.second.store.envelopes_of(message) if e.inbox == SEAT_E]) == 1
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import time
 import tracemalloc
@@ -28,6 +29,7 @@ from gateway.envelope import (
     u32,
     unpad,
 )
+from gateway.model.path import Channel, Way
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "data" / "envelopes" / "golden.json").read_text("utf-8"))
 ENVELOPES = [base64.b64decode(item["octets"]) for item in GOLDEN["envelopes"]]
@@ -59,6 +61,48 @@ def test_any_octet_in_the_padding_is_refused(payload: bytes, at: int, value: int
 def test_a_header_has_exactly_one_encoding(octets: bytes) -> None:
     parts = parse(octets)
     assert encode_header(parts.header) == parts.header_octets
+
+
+WAYS = st.lists(
+    st.builds(Way, st.sampled_from([one for one in Channel if one is not Channel.LOCAL]), st.text(max_size=120)),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda way: way.channel,
+)
+
+
+@given(WAYS)
+def test_the_ways_of_a_header_come_back_as_they_were_signed(ways: list[Way]) -> None:
+    """docs/envelope.md §4.1, tag 17."""
+    header = dataclasses.replace(parse(ENVELOPES[1]).header, ways=tuple(ways), sender_copy=False)
+    assert parse_header(encode_header(header)) == header
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        (Way(Channel.LOCAL, "x"),),
+        (Way(Channel.SDK, "x"), Way(Channel.SDK, "y")),
+        tuple(Way(channel, "") for channel in (*Channel, Channel.SDK)),
+    ],
+)
+def test_ways_that_are_none_or_come_twice_are_malformed(ways: tuple[Way, ...]) -> None:
+    header = dataclasses.replace(parse(ENVELOPES[1]).header, ways=ways, sender_copy=False)
+    with pytest.raises(MalformedError):
+        parse_header(encode_header(header))
+
+
+def test_ways_without_their_kind_a_kind_without_ways_and_a_senders_copy_with_ways_are_malformed() -> None:
+    plain = parse(ENVELOPES[1]).header
+    outside = dataclasses.replace(plain, ways=(Way(Channel.SDK, "x"),), sender_copy=False)
+    octets = encode_header(outside)
+    kind = octets.index(b"\x00\x08\x00\x00\x00\x01") + 6
+    with pytest.raises(MalformedError):
+        parse_header(octets[:kind] + b"\x01" + octets[kind + 1 :])
+    with pytest.raises(MalformedError):
+        parse_header(octets[: octets.index(b"\x00\x11\x00\x00")])
+    with pytest.raises(MalformedError):
+        parse_header(encode_header(dataclasses.replace(outside, sender_copy=True)))
 
 
 @given(st.integers(0, 49), st.lists(st.tuples(st.integers(0, 6000), st.binary(max_size=8)), min_size=1, max_size=4))

@@ -72,7 +72,7 @@ def fields(header: bytes) -> dict[int, bytes]:
     at = last = 0
     while at < len(header):
         tag, length = struct.unpack_from(">HI", header, at)
-        if tag <= last or tag > 16:
+        if tag <= last or tag > 17:
             raise Rejected("tags")
         value = header[at + 6 : at + 6 + length]
         if len(value) != length:

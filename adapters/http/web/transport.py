@@ -75,7 +75,7 @@ async def show_message(call: Call) -> web.Response:
         inboxes=names,
         opened=ReceiptKind.OPENED,
         delivered=ReceiptKind.DELIVERED,
-        waiting=(DeliveryState.QUEUED, DeliveryState.ATTEMPTING),
+        waiting=(DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.IN_TRANSIT),
     )
 
 

@@ -34,6 +34,7 @@ CASE: Final[Mapping[StrEnum, str]] = {
 DELIVERY: Final[Mapping[StrEnum, str]] = {
     DeliveryState.QUEUED: N_("Väntar på leverans"),
     DeliveryState.ATTEMPTING: N_("Levereras"),
+    DeliveryState.IN_TRANSIT: N_("På väg, väntar på kvittens"),
     DeliveryState.DELIVERED: N_("Levererat"),
     DeliveryState.OPENED: N_("Öppnat"),
     DeliveryState.RELAYED: N_("Vidarelämnat oläst"),
@@ -151,6 +152,7 @@ COLOURS: Final[Mapping[StrEnum, str]] = {
     CaseState.NOT_MATCHED: "danger",
     DeliveryState.QUEUED: "info",
     DeliveryState.ATTEMPTING: "info",
+    DeliveryState.IN_TRANSIT: "info",
     DeliveryState.DELIVERED: "success",
     DeliveryState.OPENED: "success",
     DeliveryState.RELAYED: "success",
