@@ -238,9 +238,11 @@ class Channels:
         answered = await self._store.get(Message, message.in_reply_to)
         if answered is None:
             return ""
-        for arrival in await self._store.arrivals_of(answered.id):
-            if arrival.channel is channel and answered.sender == envelope.inbox:
-                return arrival.id
+        arrivals = [row for row in await self._store.arrivals_of(answered.id) if row.channel is channel]
+        if arrivals and answered.sender == envelope.inbox:
+            # Each seat got it under an id of its own: the answer names the one that its sender was sent.
+            own = [row for row in arrivals if row.inbox == message.sender]
+            return (own or arrivals)[0].id
         for earlier in await self._store.envelopes_of(answered.id):
             if earlier.inbox == envelope.inbox and not earlier.sender_copy:
                 return earlier.id
