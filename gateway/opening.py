@@ -228,6 +228,8 @@ class Opening:
             opened = await self._opener.open(envelope, wrap, standing.signed.user.id)
             self._fits(message, opened)
         except EnvelopeError as fault:
+            # A member removed since the log entry has no wrap any more: that is an answer, and nobody's attack.
+            await self._rights.act(standing.signed, envelope.inbox, AccessAction.READ)
             await self._alarm(standing, envelope, fault)
             raise
         failpoints.reached("open.before_receipt")
