@@ -230,8 +230,8 @@ class Drafts:
     async def _find(self, signed: Signed, draft: DraftId) -> tuple[Draft, Standing]:
         current = await self._store.get(Draft, draft)
         if current is None:
-            raise NotFoundError("no such draft", swedish="Utkastet finns inte, eller är inte ert.")
-        standing = await self._rights.act(signed, current.inbox, AccessAction.WRITE_DRAFT)
+            raise _absent()
+        standing = await self._rights.act(signed, current.inbox, AccessAction.WRITE_DRAFT, absent=_absent())
         return current, standing
 
     async def _seal(self, signed: Signed, draft: Draft, values: Mapping[str, object]) -> Draft:
@@ -273,3 +273,7 @@ def unsent(draft: Draft) -> None:
 def _item(draft: Draft) -> str:
     """What the sealed values belong to: they cannot be moved to another person's case, nor to another form."""
     return f"{draft.id}|{draft.case}|{draft.form_type}|{draft.form_version}"
+
+
+def _absent() -> NotFoundError:
+    return NotFoundError("no such draft", swedish="Utkastet finns inte, eller är inte ert.")

@@ -86,8 +86,8 @@ class Forwarding:
         """
         task = await self._store.get(Task, envelope)
         if task is None or task.state is not TaskState.OPEN:
-            raise NotFoundError("no such item", swedish="Meddelandet finns inte, eller är redan vidarelämnat.")
-        standing = await self._rights.act(signed, task.inbox, AccessAction.FORWARD)
+            raise _absent()
+        standing = await self._rights.act(signed, task.inbox, AccessAction.FORWARD, absent=_absent())
         chosen = next((box for box in await self.targets(signed, task.inbox, task.form_type) if box.id == to), None)
         if chosen is None:
             raise RecipientError(
@@ -137,3 +137,7 @@ class Forwarding:
             in_reply_to=task.message,
             meta={"forwarded_by": f"{standing.inbox.name}: {standing.signed.user.title}", "forwarded": task.message},
         )
+
+
+def _absent() -> NotFoundError:
+    return NotFoundError("no such item", swedish="Meddelandet finns inte, eller är redan vidarelämnat.")

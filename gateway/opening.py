@@ -152,7 +152,7 @@ class Opening:
         message = await self._store.get(Message, envelope.message) if envelope else None
         wrap = await self._store.get(EnvelopeWrap, envelope_id)
         if envelope is None or message is None or wrap is None or envelope.inbox != standing.inbox.id:
-            raise NotFoundError("no such envelope", swedish="Meddelandet finns inte, eller är inte ert.")
+            raise _absent()
         delivery = await self._delivery(envelope)
         if delivery is None or delivery.state is not DeliveryState.DELIVERED:
             raise NotFoundError("not unopened", swedish="Meddelandet finns inte, eller är redan öppnat.")
@@ -212,15 +212,16 @@ class Opening:
         envelope = await self._store.get(Envelope, envelope_id)
         message = await self._store.get(Message, envelope.message) if envelope else None
         if envelope is None or message is None:
-            raise NotFoundError("no such envelope", swedish="Meddelandet finns inte, eller är inte ert.")
-        return envelope, message, await self._rights.act(signed, envelope.inbox, AccessAction.READ)
+            raise _absent()
+        standing = await self._rights.act(signed, envelope.inbox, AccessAction.READ, absent=_absent())
+        return envelope, message, standing
 
     async def _opened(
         self, standing: Standing, envelope: Envelope, message: Message, action: AuditAction, target: str
     ) -> OpenedMessage:
         wrap = await self._store.get(EnvelopeWrap, envelope.id)
         if wrap is None:
-            raise NotFoundError("no such envelope", swedish="Meddelandet finns inte, eller är inte ert.")
+            raise _absent()
         try:
             await self._opener.verify(envelope, message)
             first = await self._log(standing, envelope, message, action, target)
@@ -331,7 +332,7 @@ class Opening:
             return None
         found = [d for d in await self._store.deliveries_of(envelope.message) if d.envelope == envelope.id]
         if not found or found[0].state not in {DeliveryState.DELIVERED, DeliveryState.OPENED}:
-            raise NotFoundError("not delivered", swedish="Meddelandet finns inte, eller är inte ert.")
+            raise _absent()
         return found[0]
 
     async def _acknowledged(self, standing: Standing, message: Message, now: Instant) -> list[Change]:
@@ -379,3 +380,8 @@ class Opening:
             detail={"cause": str(fault.__cause__ or "")},
         )
         await self._store.commit(Work(entries=(entry,)))
+
+
+def _absent() -> NotFoundError:
+    """One answer for what is not there, not delivered yet, and not the caller's."""
+    return NotFoundError("no such envelope", swedish="Meddelandet finns inte, eller är inte ert.")

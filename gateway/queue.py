@@ -121,7 +121,7 @@ class Queue:
             NotFoundError: no such item in an inbox of yours.
         """
         task = await self._task(envelope)
-        standing = await self._rights.act(signed, task.inbox, AccessAction.LIST_INBOX)
+        standing = await self._rights.act(signed, task.inbox, AccessAction.LIST_INBOX, absent=_absent())
         priorities = await self._sessions.window(signed, standing.inbox) is not None
         return await self._line(standing, task, priorities=priorities)
 
@@ -329,12 +329,12 @@ class Queue:
     async def _task(self, envelope: EnvelopeId) -> Task:
         task = await self._store.get(Task, envelope)
         if task is None:
-            raise NotFoundError("no such item", swedish="Meddelandet finns inte, eller är inte ert.")
+            raise _absent()
         return task
 
     async def _work(self, signed: Signed, envelope: EnvelopeId) -> tuple[Task, Standing]:
         task = await self._task(envelope)
-        return task, await self._rights.act(signed, task.inbox, AccessAction.WORK_TASK)
+        return task, await self._rights.act(signed, task.inbox, AccessAction.WORK_TASK, absent=_absent())
 
     async def _title(self, user: UserId) -> str:
         found = await self._store.get(User, user)
@@ -375,3 +375,7 @@ class Queue:
         detail: Mapping[str, object],
     ) -> None:
         await self._store.commit(Work(entries=(await self._entry(action, standing, target, case, detail),)))
+
+
+def _absent() -> NotFoundError:
+    return NotFoundError("no such item", swedish="Meddelandet finns inte, eller är inte ert.")

@@ -53,8 +53,20 @@ class Rights:
         self._decider = decider
         self._auditor = auditor
 
-    async def act(self, signed: Signed, inbox: InboxId, action: AccessAction, *, form_type: str = "") -> Standing:
+    async def act(
+        self,
+        signed: Signed,
+        inbox: InboxId,
+        action: AccessAction,
+        *,
+        form_type: str = "",
+        absent: NotFoundError | None = None,
+    ) -> Standing:
         """`signed` acting in `inbox`.
+
+        Args:
+            absent: what is told to whoever named a thing that lies in somebody else's inbox: the same as when there
+                is no such thing.
 
         Raises:
             NotFoundError: no such inbox, or not a present member of it; the two are one answer.
@@ -69,6 +81,8 @@ class Rights:
             membership = await self._members.require_member(signed.user, found)
         except NotFoundError:
             await self._log_refusal(signed, found.administration, str(inbox), action)
+            if absent is not None:
+                raise absent from None
             raise
         standing = Standing(signed, found, membership, directory)
         try:

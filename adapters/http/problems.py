@@ -78,6 +78,13 @@ def refusal(duty_phones: Mapping[str, str]) -> bytes:
     return f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode("ascii") + body
 
 
+def allowing(error: web.HTTPException, answer: web.Response) -> web.Response:
+    """`answer`, telling the methods that the address does take when it was asked with another (RFC 9110 §15.5.6)."""
+    if "Allow" in error.headers:
+        answer.headers["Allow"] = error.headers["Allow"]
+    return answer
+
+
 def respond(body: dict[str, Any], status: int, headers: dict[str, str]) -> web.Response:
     response = web.json_response(body, status=status, headers=headers)
     response.content_type = "application/problem+json"

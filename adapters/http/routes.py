@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DESCRIPTION: Final = "/api/openapi.json"  # the API's description of itself, beside its versions
 PAGE_PATH: Final = r"/|(?:/[a-z0-9_{}-]+)+"
 API_PATH: Final = rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}"
-MAX_KEY: Final = 128  # characters of an Idempotency-Key
+KEY: Final = "^[!-~]{1,128}$"  # an Idempotency-Key
 Handler = Callable[["Call"], Awaitable["web.StreamResponse | BaseModel | None"]]
 
 
@@ -143,10 +143,12 @@ class Call:
         """The Idempotency-Key header; empty when there is none.
 
         Raises:
-            InvalidRequestError: longer than 128 characters, or not printable ASCII.
+            InvalidRequestError: empty, longer than 128 characters, or not printable ASCII without spaces.
         """
-        key = self.request.headers.get("Idempotency-Key", "")
-        if len(key) > MAX_KEY or not key.isascii() or not key.isprintable():
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return ""
+        if not re.fullmatch(KEY, key):
             raise InvalidRequestError(
                 "not an idempotency key",
                 swedish="Nyckeln i Idempotency-Key går inte att använda.",
@@ -213,6 +215,11 @@ def is_page(path: str) -> bool:
     return not path.startswith("/api/")
 
 
+def methods_of(route: Route) -> tuple[str, ...]:
+    """The methods that lead to a row: HEAD is GET without the body (RFC 9110 §9.3.2), logged as GET is."""
+    return ("GET", "HEAD") if route.method == "GET" and not route.stream else (route.method,)
+
+
 def location_of(route: Route, request: web.Request, made: BaseModel) -> str:
     """Where what was made can be read (RFC 9110 §10.2.2); empty when the row names no place."""
     named = {name: quote(str(value), safe="") for name, value in request.match_info.items()}
@@ -238,11 +245,12 @@ def check(routes: Sequence[Route]) -> None:
             and (route.page or route.path == DESCRIPTION or _described(route))
         )
         name = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
-        if not complete or name in seen:
+        operation = ("operation", route.handler.__name__ if route.tag else route.path + route.method)
+        if not complete or seen & {name, operation}:
             raise SetupError(
                 f"route {route.method} {route.path} is not complete", next_step="Fyll i routens alla kolumner."
             )
-        seen.add(name)
+        seen |= {name, operation}
 
 
 def _described(route: Route) -> bool:

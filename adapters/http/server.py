@@ -31,8 +31,8 @@ from adapters.http.limits import Limits
 from adapters.http.listeners import CONNECTIONS as CONNECTIONS
 from adapters.http.listeners import DUTY_PHONES
 from adapters.http.listeners import listening as listening
-from adapters.http.problems import of_status, plain, problem
-from adapters.http.routes import Access, Call, Rate, Route, check, is_page, location_of
+from adapters.http.problems import allowing, of_status, plain, problem
+from adapters.http.routes import Access, Call, Rate, Route, check, is_page, location_of, methods_of
 from adapters.http.web import entry, mishaps
 from adapters.http.web.assets import PREFIX
 from adapters.http.web.frame import Web
@@ -77,12 +77,11 @@ def application(
         app[RENDERER] = renderer
         app.router.add_route("GET", PREFIX + "{digest}/{name}", renderer.assets.serve)
     for route in routes:
-        if not route.page:
-            app.router.add_route(route.method, route.path, _handler(gateway, route, gate))
-        elif renderer is not None:
-            app.router.add_route(route.method, route.path, _page_handler(renderer, route, gate))
-        else:
+        if route.page and renderer is None:
             raise SetupError(f"{route.path} is a page, and nothing renders pages")
+        handler = _page_handler(renderer, route, gate) if renderer and route.page else _handler(gateway, route, gate)
+        for method in methods_of(route):
+            app.router.add_route(method, route.path, handler)
     app.on_response_prepare.append(_headers)
 
     async def stop(_: web.Application) -> None:
@@ -128,8 +127,8 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
             return told
         except web.HTTPException as error:
             if renderer is not None:
-                return await mishaps.failed(renderer, request, error.status)
-            return of_status(error.status, correlation)
+                return allowing(error, await mishaps.failed(renderer, request, error.status))
+            return allowing(error, of_status(error.status, correlation))
         except (ConnectionError, web.RequestPayloadError):
             log.info("caller left", method=request.method)
             return of_status(400, correlation)

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from adapters.http.api import ROUTES
-from adapters.http.routes import Access, Route
+from adapters.http.routes import Access
 from adapters.http.server import application, listening
 from gateway.errors import SetupError
 from gateway.factors import code_for
@@ -140,44 +140,6 @@ async def test_a_case_system_walks_the_whole_path(client: Client) -> None:
     assert (await reviewer.call("GET", "/audit/events?limit=5"))["events"]
     assert b"tlog-proof" in await reviewer.call("GET", "/audit/proof?number=3")
     await worker.call("GET", "/audit/events", status=403)
-
-
-def _fill(route: Route) -> str:
-    parts = {"inbox": "seat.ekeliden", "form": "consent", "version": "1", "session": "0" * 12}
-    path = route.path.removeprefix("/api/v1")
-    for name in (
-        "inbox",
-        "session",
-        "case",
-        "user",
-        "draft",
-        "consent",
-        "message",
-        "envelope",
-        "attachment",
-        "proposal",
-    ):
-        path = path.replace("{" + name + "}", parts.get(name, "00000000-0000-4000-8000-000000000000"))
-    return path.replace("{form}", "consent").replace("{version}", "1")
-
-
-async def test_no_route_but_sign_in_answers_without_a_whole_session(client: Client) -> None:
-    """Catalogue F11: no token, a wrong token, an ended session: 401 on every route."""
-    ended = await client.sign_in("vx-sos")
-    await ended.call("DELETE", "/sessions/current", status=204)
-    count = 0
-    for route in ROUTES:
-        if route.access is Access.PUBLIC:
-            assert route.path == "/api/v1/sessions"
-            continue
-        for token in ("", "not-a-token", ended.token):
-            found = await Client(client.http, client.address, client.county, token).call(
-                route.method, _fill(route), {} if route.takes else None, status=401
-            )
-            assert found["type"] == "urn:sambud:problem:session-ended"
-            count += 1
-    print(f"F11: {count} calls refused")
-    assert count == 3 * (len(ROUTES) - 1)
 
 
 async def test_what_is_not_yours_does_not_exist(client: Client) -> None:

@@ -1,9 +1,10 @@
-"""The JSON API, version 1. `ROUTES` is the one table, in the order of a message's path."""
+"""The JSON API, version 1. `CALLS` is its table, in the order of a message's path; `ROUTES` has its description too."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from adapters.http import openapi
 from adapters.http.api import (
     answers,
     attachments,
@@ -22,7 +23,7 @@ from adapters.http.api import (
 )
 from adapters.http.routes import Route
 
-ROUTES: Final[tuple[Route, ...]] = (
+CALLS: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
     *inboxes.ROUTES,
     *cases.ROUTES,
@@ -38,3 +39,4 @@ ROUTES: Final[tuple[Route, ...]] = (
     *review.ROUTES,
     *users.ROUTES,
 )
+ROUTES: Final[tuple[Route, ...]] = (*CALLS, openapi.row(CALLS))

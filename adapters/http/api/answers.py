@@ -26,7 +26,7 @@ class Confirmation(Model):
     deputy_reason: Reason = ""
 
 
-async def propose(call: Call) -> Sent:
+async def propose_answer(call: Call) -> Sent:
     body: NewAnswer = call.body
     accepted = await call.gateway.answers.propose(
         call.signed,
@@ -40,7 +40,7 @@ async def propose(call: Call) -> Sent:
     return Sent.of(accepted)
 
 
-async def confirm(call: Call) -> Sent:
+async def confirm_answer(call: Call) -> Sent:
     body: Confirmation = call.body
     accepted = await call.gateway.answers.confirm(
         call.signed,
@@ -53,7 +53,7 @@ async def confirm(call: Call) -> Sent:
     return Sent.of(accepted)
 
 
-async def disagree(call: Call) -> Done:
+async def disagree_with_answer(call: Call) -> Done:
     body: InInbox = call.body
     answer = await call.gateway.answers.disagree(call.signed, InboxId(body.inbox), MessageId(call.part("proposal")))
     await call.gateway.watching.changed(call.signed, InboxId(body.inbox))
@@ -64,7 +64,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/answers",
-        propose,
+        propose_answer,
         "Föreslå ett svar till den andra platsen",
         tag=Tag.ANSWER,
         audit="answer_proposed",
@@ -77,7 +77,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/answers/{proposal}/confirm",
-        confirm,
+        confirm_answer,
         "Bekräfta ett förslag: svaret går till avsändaren",
         tag=Tag.ANSWER,
         audit="answer_confirmed",
@@ -90,7 +90,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/answers/{proposal}/disagree",
-        disagree,
+        disagree_with_answer,
         "Vara oense: inget går till avsändaren",
         tag=Tag.ANSWER,
         audit="answer_disagreed",

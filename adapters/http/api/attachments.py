@@ -36,7 +36,7 @@ class FileList(Model):
     files: list[DraftFile]
 
 
-async def upload(call: Call) -> Done:
+async def attach_file(call: Call) -> Done:
     """multipart/form-data with `category` (optional, first) and `file`; the file is never held in memory."""
     parts = await Parts.of(call.request)
     category = Category.SOCIAL
@@ -55,7 +55,7 @@ async def upload(call: Call) -> Done:
     )
 
 
-async def list_files(call: Call) -> FileList:
+async def list_draft_files(call: Call) -> FileList:
     return FileList(
         files=[
             DraftFile(
@@ -70,12 +70,12 @@ async def list_files(call: Call) -> FileList:
     )
 
 
-async def read_file(call: Call) -> web.StreamResponse:
+async def read_draft_file(call: Call) -> web.StreamResponse:
     draft, attachment = DraftId(call.part("draft")), AttachmentId(call.part("attachment"))
     return await download(call, *await call.gateway.attachments.read(call.signed, draft, attachment))
 
 
-async def remove_file(call: Call) -> None:
+async def remove_draft_file(call: Call) -> None:
     draft, attachment = DraftId(call.part("draft")), AttachmentId(call.part("attachment"))
     await call.gateway.attachments.remove(call.signed, draft, attachment)
 
@@ -84,7 +84,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/drafts/{draft}/attachments",
-        upload,
+        attach_file,
         "Bifoga en fil",
         tag=Tag.COMPOSE,
         audit="attachment_added",
@@ -106,7 +106,7 @@ ROUTES: Final = (
     call_row(
         "GET",
         "/drafts/{draft}/attachments",
-        list_files,
+        list_draft_files,
         "Ett utkasts bilagor",
         tag=Tag.COMPOSE,
         audit="none: names of the writer's own files",
@@ -115,7 +115,7 @@ ROUTES: Final = (
     call_row(
         "GET",
         "/drafts/{draft}/attachments/{attachment}",
-        read_file,
+        read_draft_file,
         "Hämta en bilaga ur ett utkast",
         tag=Tag.COMPOSE,
         audit="attachment_read",
@@ -124,7 +124,7 @@ ROUTES: Final = (
     call_row(
         "DELETE",
         "/drafts/{draft}/attachments/{attachment}",
-        remove_file,
+        remove_draft_file,
         "Ta bort en bilaga ur ett utkast",
         tag=Tag.COMPOSE,
         audit="none: never sent to anybody",

@@ -168,7 +168,7 @@ async def whose_turn(call: Call) -> TurnBody:
     )
 
 
-async def search(call: Call) -> CasesFound:
+async def search_cases(call: Call) -> CasesFound:
     body: IdentitySearch = call.body
     asked = {"kind": str(body.identity_number.kind), "value": body.identity_number.value}
     found = await call.gateway.search.identity(call.signed, InboxId(call.part("inbox")), asked, body.purpose)
@@ -219,7 +219,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/inboxes/{inbox}/searches",
-        search,
+        search_cases,
         "Sök ärenden på personnummer, med ett skäl",
         tag=Tag.CASES,
         audit="searched",

@@ -114,11 +114,11 @@ async def create_draft(call: Call) -> DraftLine:
     return DraftLine.of(draft)
 
 
-async def refer(call: Call) -> DraftLine:
+async def draft_referral(call: Call) -> DraftLine:
     return DraftLine.of(await call.gateway.casework.refer(call.signed, CaseId(call.part("case"))))
 
 
-async def write(call: Call) -> DraftLine:
+async def draft_message(call: Call) -> DraftLine:
     return DraftLine.of(await call.gateway.casework.write(call.signed, CaseId(call.part("case"))))
 
 
@@ -168,7 +168,7 @@ async def list_addresses(call: Call) -> AddressList:
     )
 
 
-async def preview(call: Call) -> PreviewBody:
+async def preview_draft(call: Call) -> PreviewBody:
     body: Recipients = call.body
     seen = await call.gateway.sending.preview(call.signed, DraftId(call.part("draft")), body.recipients)
     return PreviewBody(
@@ -207,7 +207,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/cases/{case}/referral",
-        refer,
+        draft_referral,
         "Ärendets uppdragsblankett att skriva: den som är påbörjad, eller en ny med det som är känt",
         tag=Tag.COMPOSE,
         audit="none: a line of a draft; an earlier referral that it begins from is logged as opened",
@@ -217,7 +217,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/cases/{case}/message",
-        write,
+        draft_message,
         "Ärendets meddelande att skriva: det som är påbörjat, eller ett nytt",
         tag=Tag.COMPOSE,
         audit=OWN_WORDS,
@@ -272,7 +272,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/drafts/{draft}/preview",
-        preview,
+        preview_draft,
         "Se vad som skulle gå till vem",
         tag=Tag.DECIDE,
         audit="none: names of fields, and nothing leaves the writer",

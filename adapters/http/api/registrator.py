@@ -109,7 +109,7 @@ async def read_recall(call: Call) -> RecallLine:
     return _recall(await call.gateway.recalls.one(call.signed, inbox, envelope))
 
 
-async def decide(call: Call) -> RecallLine:
+async def decide_recall(call: Call) -> RecallLine:
     body: Ruling = call.body
     inbox, envelope = InboxId(call.part("inbox")), EnvelopeId(call.part("envelope"))
     return _recall(await call.gateway.recalls.decide(call.signed, inbox, envelope, uphold=body.uphold))
@@ -136,7 +136,7 @@ async def list_targets(call: Call) -> TargetList:
     return TargetList(targets=[Target.of(box) for box in found])
 
 
-async def forward(call: Call) -> Sent:
+async def forward_envelope(call: Call) -> Sent:
     body: ForwardTo = call.body
     accepted = await call.gateway.forwarding.forward(call.signed, EnvelopeId(call.part("envelope")), InboxId(body.to))
     return Sent.of(accepted)
@@ -228,7 +228,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{RECALL}/decide",
-        decide,
+        decide_recall,
         "Avgör en begäran om återtagande",
         tag=Tag.DELIVER,
         audit="recall_decided",
@@ -249,7 +249,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/envelopes/{envelope}/forward",
-        forward,
+        forward_envelope,
         "Lämna vidare oläst, inom förvaltningen",
         tag=Tag.DELIVER,
         audit="forwarded",

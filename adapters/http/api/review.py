@@ -106,12 +106,12 @@ async def read_checkpoints(call: Call) -> Checkpoints:
     return Checkpoints(checkpoints=await call.gateway.review.checkpoint(call.signed))
 
 
-async def verify(call: Call) -> Reports:
+async def verify_log(call: Call) -> Reports:
     found = await call.gateway.inspection.run(call.signed)
     return Reports(ended=found.ended, reports=[Report.model_validate(report.as_dict()) for report in found.reports])
 
 
-async def prove(call: Call) -> web.Response:
+async def prove_event(call: Call) -> web.Response:
     await call.gateway.rights.without_inbox(call.signed, AccessAction.READ_LOG)
     await call.gateway.integrator.flush()
     proof = await call.gateway.review.prove(await _log(call), call.number("number"))
@@ -196,7 +196,7 @@ ROUTES: Final = (
     call_row(
         "GET",
         "/audit/verify",
-        verify,
+        verify_log,
         "Kontrollera loggen",
         tag=Tag.AUDIT,
         audit="log_verified",
@@ -206,7 +206,7 @@ ROUTES: Final = (
     call_row(
         "GET",
         "/audit/proof",
-        prove,
+        prove_event,
         "Bevis för en loggrad",
         tag=Tag.AUDIT,
         audit="none: a leaf holds no identity",

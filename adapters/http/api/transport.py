@@ -13,7 +13,7 @@ from gateway.model.path import Delivery, ReceiptKind
 from gateway.states import DeliveryState
 
 
-class DeliveryLine(Model):
+class Transported(Model):
     """One delivery from its outside. `sender` is empty when the message is gone."""
 
     id: Id
@@ -30,7 +30,7 @@ class DeliveryLine(Model):
 
 
 class DeliveryPage(Model):
-    deliveries: list[DeliveryLine]
+    deliveries: list[Transported]
     next: Next
 
 
@@ -44,7 +44,7 @@ class Journey(Model):
     message: Id
     sender: InboxName
     created_at: At
-    deliveries: list[DeliveryLine]
+    deliveries: list[Transported]
     receipts: list[ReceiptTime]
 
 
@@ -75,8 +75,8 @@ async def show_journey(call: Call) -> Journey:
     )
 
 
-def _line(row: Delivery, sender: str) -> DeliveryLine:
-    return DeliveryLine(
+def _line(row: Delivery, sender: str) -> Transported:
+    return Transported(
         id=row.id,
         message=row.message,
         envelope=row.envelope,

@@ -114,7 +114,7 @@ async def read_user(call: Call) -> AccountBody:
     return _account(await call.gateway.administering.account(call.signed, UserId(call.part("user"))))
 
 
-async def act(call: Call) -> ActDone:
+async def act_on_user(call: Call) -> ActDone:
     body: ActBody = call.body
     key = f"api:{call.key}" if call.key else secrets.token_hex(16)
     before, after = await call.gateway.administering.act(call.signed, UserId(call.part("user")), body.act, key=key)
@@ -143,13 +143,13 @@ async def list_candidates(call: Call) -> CandidateList:
     )
 
 
-async def propose(call: Call) -> MemberLine:
+async def propose_member(call: Call) -> MemberLine:
     body: NewMember = call.body
     inbox = InboxId(call.part("inbox"))
     return MemberLine.of(await call.gateway.administering.propose(call.signed, inbox, UserId(body.user), body.role))
 
 
-async def withdraw(call: Call) -> None:
+async def withdraw_proposal(call: Call) -> None:
     inbox, user = InboxId(call.part("inbox")), UserId(call.part("user"))
     await call.gateway.administering.withdraw(call.signed, inbox, user)
 
@@ -213,7 +213,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         "/users/{user}/acts",
-        act,
+        act_on_user,
         "Ändra ett konto: stäng av, öppna, lås upp, logga ut, byt lösenord eller kodapp",
         tag=Tag.MANAGE,
         audit=ACTS,
@@ -247,7 +247,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         PROPOSAL,
-        propose,
+        propose_member,
         "Föreslå en medlem",
         tag=Tag.MANAGE,
         audit="member_proposed",
@@ -260,7 +260,7 @@ ROUTES: Final = (
     call_row(
         "DELETE",
         f"{PROPOSAL}/{{user}}",
-        withdraw,
+        withdraw_proposal,
         "Dra tillbaka ett förslag",
         tag=Tag.MANAGE,
         audit="member_removed",

@@ -120,28 +120,28 @@ async def list_work(call: Call) -> WorkPage:
     )
 
 
-async def claim(call: Call) -> ClaimLine:
+async def claim_item(call: Call) -> ClaimLine:
     body: Claiming = call.body
     done = await call.gateway.queue.claim(call.signed, _envelope(call), over=body.over)
     return await _claimed(call, done)
 
 
-async def release(call: Call) -> None:
+async def release_item(call: Call) -> None:
     await call.gateway.queue.release(call.signed, _envelope(call))
     await _changed(call)
 
 
-async def hand_over(call: Call) -> ClaimLine:
+async def hand_over_item(call: Call) -> ClaimLine:
     body: HandOver = call.body
     done = await call.gateway.queue.hand_over(call.signed, _envelope(call), UserId(body.to), body.note)
     return await _claimed(call, done)
 
 
-async def close(call: Call) -> TaskLine:
+async def close_item(call: Call) -> TaskLine:
     return await _moved(call, await call.gateway.queue.close(call.signed, _envelope(call)))
 
 
-async def reopen(call: Call) -> TaskLine:
+async def reopen_item(call: Call) -> TaskLine:
     return await _moved(call, await call.gateway.queue.reopen(call.signed, _envelope(call)))
 
 
@@ -217,7 +217,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{ITEM}/claim",
-        claim,
+        claim_item,
         "Ta ett ärende: en etikett, inget lås",
         tag=Tag.WORK,
         audit="claimed",
@@ -227,7 +227,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{ITEM}/release",
-        release,
+        release_item,
         "Släpp ett ärende",
         tag=Tag.WORK,
         audit="released",
@@ -235,7 +235,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{ITEM}/hand-over",
-        hand_over,
+        hand_over_item,
         "Lämna över ett ärende till en kollega",
         tag=Tag.WORK,
         audit="handed_over",
@@ -246,7 +246,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{ITEM}/close",
-        close,
+        close_item,
         "Avsluta det som är klart",
         tag=Tag.WORK,
         audit="task_closed",
@@ -255,7 +255,7 @@ ROUTES: Final = (
     call_row(
         "POST",
         f"{ITEM}/reopen",
-        reopen,
+        reopen_item,
         "Ta upp det avslutade igen",
         tag=Tag.WORK,
         audit="task_reopened",

@@ -1,0 +1,502 @@
+"""For each call of the API: who makes it, at which address, with which body. A call without a line here fails a test.
+
+An example makes what it needs each time it is asked, since many calls use up what they act on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.administration import UserAct
+from gateway.directory_file import user_id
+from gateway.factors import code_for
+from gateway.forms.demo import demo_consent, demo_referral
+from gateway.model.base import MINUTE, CaseId, DraftId, EnvelopeId, InboxId, MessageId, UserId
+from gateway.model.classes import Category
+from gateway.model.identity import MembershipRole
+from gateway.sending import Submission
+from gateway.sessions import Signed
+from tests.county import ALVESTA, SEAT_E, SEAT_N, County, password_of
+
+REGISTRATOR = InboxId("vaxjo.registrator")
+UNIT = InboxId("ekeliden.enhet")
+PDF = b"%PDF-1.7\n" + b"ett exempel " * 400
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call that succeeds."""
+
+    login: str
+    path: str  # below /api/v1
+    body: object = None
+    file: bytes = b""
+    key: str = ""
+    token: str = ""  # of a session made for this call alone
+
+
+@dataclass
+class Maker:
+    """Makes what examples need, in a county."""
+
+    county: County
+    kept: dict[str, tuple[str, Signed]] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> Any:
+        return self.county.gateway
+
+    async def session(self, login: str) -> tuple[str, Signed]:
+        """A fresh session: its token, and who it says is signed in."""
+        done = await self.gateway.sign_in.sign_in(login, password_of(login), self.code(login))
+        return done.token, await self.gateway.sessions.authenticate(done.token)
+
+    async def token(self, login: str) -> str:
+        """The session that `login` keeps."""
+        if login not in self.kept:
+            self.kept[login] = await self.session(login)
+        return self.kept[login][0]
+
+    async def signed(self, login: str) -> Signed:
+        await self.token(login)
+        return self.kept[login][1]
+
+    def code(self, login: str) -> str:
+        """The next unused code: time moves half a minute."""
+        self.county.clock.advance(MINUTE // 2)
+        return code_for(self.county.seeds[login], self.county.clock.now())
+
+    async def window(self, login: str, inbox: InboxId) -> None:
+        """A window for reading in `inbox`, for the session that `login` keeps."""
+        directory = await self.gateway.directory.current()
+        await self.gateway.sessions.step_up(await self.signed(login), directory.inbox(inbox), self.code(login))
+
+    async def case(self) -> CaseId:
+        case, _ = await self.county.consented_case(await self.signed("al-sos"))
+        return case.id
+
+    async def draft(self, case: CaseId | None = None) -> DraftId:
+        values = demo_referral(self.county.today)
+        where = case or await self.case()
+        row = await self.gateway.drafts.create(
+            await self.signed("al-sos"), ALVESTA, where, "placement_referral", 1, values
+        )
+        return DraftId(row.id)
+
+    async def file(self, draft: DraftId) -> str:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield PDF
+
+        row = await self.gateway.attachments.add(
+            await self.signed("al-sos"), draft, "utdrag.pdf", Category.SOCIAL, pieces()
+        )
+        return str(row.id)
+
+    async def referral(self, *, undo_seconds: int = 0, files: bool = False) -> MessageId:
+        """A referral, sent and, without time to undo, delivered."""
+        draft = await self.draft()
+        if files:
+            await self.file(draft)
+        sent = await self.gateway.sending.send_draft(
+            await self.signed("al-sos"), draft, ["remissgrupp"], undo_seconds=undo_seconds
+        )
+        if not undo_seconds:
+            await self.county.deliver()
+        return MessageId(sent.message)
+
+    async def item(self, inbox: InboxId = SEAT_E) -> EnvelopeId:
+        """A referral as it came to a seat."""
+        return await self.county.envelope(inbox, await self.referral())
+
+    async def message(self, to: InboxId = REGISTRATOR, *, unit: str = "vaxjo.registrator") -> EnvelopeId:
+        """A message to an inbox, delivered."""
+        worker = await self.signed("al-sos")
+        case, _ = await self.county.consented_case(worker, parties=[{"from": "alvesta.vuxen", "to": unit}])
+        out = Submission(
+            case=case.id,
+            form_type="case_message",
+            form_version=1,
+            values={"text": "Vem tar emot det här?", "categories": ["SOCIAL"]},
+            recipients=(to,),
+        )
+        sent = await self.gateway.sending.send(worker, ALVESTA, out)
+        await self.county.deliver()
+        return await self.county.envelope(to, sent.message)
+
+    async def read(self, login: str, inbox: InboxId, envelope: EnvelopeId) -> CaseId:
+        """The case of an item that `login` has opened; a window for the inbox is open."""
+        await self.window(login, inbox)
+        found = await self.gateway.queue.open(await self.signed(login), envelope)
+        return CaseId(found.message.case)
+
+    async def proposal(self) -> MessageId:
+        """An answer that the one seat has proposed and the other can confirm."""
+        request = await self.referral()
+        await self.read("ek-chef", SEAT_E, await self.county.envelope(SEAT_E, request))
+        done = await self.gateway.answers.propose(await self.signed("ek-chef"), SEAT_E, request, self.county.answer())
+        await self.county.deliver()
+        await self.window("no-chef", SEAT_N)
+        return MessageId(done.message)
+
+    async def recall(self) -> EnvelopeId:
+        message = await self.referral()
+        await self.gateway.recalls.request(await self.signed("al-sos"), ALVESTA, message)
+        return await self.county.envelope(SEAT_E, message)
+
+    async def candidate(self) -> tuple[InboxId, UserId]:
+        """An inbox, and somebody who can be proposed for it."""
+        for inbox in (SEAT_E, UNIT):
+            found = await self.gateway.administering.candidates(await self.signed("it"), inbox)
+            if found.users:
+                return inbox, UserId(found.users[0].id)
+        raise AssertionError("everybody is a member or proposed")
+
+    async def proposed(self) -> tuple[InboxId, UserId]:
+        """An inbox, and somebody who waits to be let in."""
+        for waiting in await self.gateway.administering.proposed(await self.signed("it")):
+            if waiting.inbox.id in (SEAT_E, UNIT):
+                return waiting.inbox.id, waiting.user.id
+        inbox, user = await self.candidate()
+        await self.gateway.administering.propose(await self.signed("it"), inbox, user, MembershipRole.MEMBER)
+        return inbox, user
+
+
+Make = Callable[[Maker], Awaitable[Example]]
+
+
+def at(login: str, path: str) -> Make:
+    """An example that needs nothing to be there."""
+
+    async def make(_: Maker) -> Example:
+        return Example(login, path)
+
+    return make
+
+
+async def sign_in(m: Maker) -> Example:
+    return Example("", "/sessions", {"login": "al-del", "password": password_of("al-del"), "code": m.code("al-del")})
+
+
+async def sign_out(m: Maker) -> Example:
+    token, _ = await m.session("ek-sam")
+    return Example("ek-sam", "/sessions/current", token=token)
+
+
+async def end_session(m: Maker) -> Example:
+    _, other = await m.session("ek-sam")
+    return Example("ek-sam", f"/sessions/{other.session.id[:12]}")
+
+
+async def step_up(m: Maker) -> Example:
+    await m.token("no-sam")
+    return Example("no-sam", f"/inboxes/{SEAT_N}/step-up", {"code": m.code("no-sam")})
+
+
+async def admit(m: Maker) -> Example:
+    inbox, user = await m.proposed()
+    return Example("ek-chef", f"/inboxes/{inbox}/members/{user}/admit")
+
+
+async def open_case(m: Maker) -> Example:
+    return Example("al-sos", "/cases", {"inbox": ALVESTA})
+
+
+async def view_case(m: Maker) -> Example:
+    return Example("al-sos", f"/inboxes/{ALVESTA}/cases/{await m.case()}")
+
+
+async def whose_turn(m: Maker) -> Example:
+    return Example("al-sos", f"/cases/{await m.case()}/turn")
+
+
+async def search_cases(m: Maker) -> Example:
+    number = demo_referral(m.county.today)["identity_number"]
+    body = {"identity_number": number, "purpose": "Personen ringer och frågar om sitt ärende."}
+    return Example("al-sos", f"/inboxes/{ALVESTA}/searches", body)
+
+
+async def record_consent(m: Maker) -> Example:
+    case = await m.gateway.cases.open(await m.signed("al-sos"), ALVESTA)
+    values = demo_consent(m.county.today)
+    return Example("al-sos", "/consents", {"inbox": ALVESTA, "case": case.id, "values": values})
+
+
+async def withdraw_consent(m: Maker) -> Example:
+    _, consent = await m.county.consented_case(await m.signed("al-sos"))
+    return Example("al-sos", f"/consents/{consent.id}/withdraw", {"inbox": ALVESTA})
+
+
+async def list_consents(m: Maker) -> Example:
+    return Example("al-sos", f"/inboxes/{ALVESTA}/cases/{await m.case()}/consents")
+
+
+async def create_draft(m: Maker) -> Example:
+    body = {
+        "inbox": ALVESTA,
+        "case": await m.case(),
+        "form_type": "placement_referral",
+        "form_version": 1,
+        "values": demo_referral(m.county.today),
+    }
+    return Example("al-sos", "/drafts", body)
+
+
+async def draft_referral(m: Maker) -> Example:
+    return Example("al-sos", f"/cases/{await m.case()}/referral")
+
+
+async def draft_message(m: Maker) -> Example:
+    return Example("al-sos", f"/cases/{await m.case()}/message")
+
+
+async def open_draft(m: Maker) -> Example:
+    return Example("al-sos", f"/drafts/{await m.draft()}")
+
+
+async def save_draft(m: Maker) -> Example:
+    return Example("al-sos", f"/drafts/{await m.draft()}", {"version": 1, "values": {"urgency": "SOON"}})
+
+
+async def list_addresses(m: Maker) -> Example:
+    return Example("al-sos", f"/drafts/{await m.draft()}/addresses")
+
+
+async def preview_draft(m: Maker) -> Example:
+    return Example("al-sos", f"/drafts/{await m.draft()}/preview", {"recipients": ["remissgrupp"]})
+
+
+async def attach_file(m: Maker) -> Example:
+    return Example("al-sos", f"/drafts/{await m.draft()}/attachments", file=PDF)
+
+
+async def list_draft_files(m: Maker) -> Example:
+    draft = await m.draft()
+    await m.file(draft)
+    return Example("al-sos", f"/drafts/{draft}/attachments")
+
+
+async def draft_file(m: Maker) -> Example:
+    draft = await m.draft()
+    return Example("al-sos", f"/drafts/{draft}/attachments/{await m.file(draft)}")
+
+
+async def send_draft(m: Maker) -> Example:
+    body = {"draft": await m.draft(), "recipients": ["remissgrupp"]}
+    return Example("al-sos", "/messages", body, key=secrets.token_hex(8))
+
+
+async def send_values(m: Maker) -> Example:
+    body = {
+        "inbox": ALVESTA,
+        "case": await m.case(),
+        "form_type": "placement_referral",
+        "form_version": 1,
+        "values": demo_referral(m.county.today),
+        "recipients": ["remissgrupp"],
+    }
+    return Example("al-sos", "/messages/direct", body, key=secrets.token_hex(8))
+
+
+async def take_back(m: Maker) -> Example:
+    return Example("al-sos", f"/messages/{await m.referral(undo_seconds=60)}/take-back", {"inbox": ALVESTA})
+
+
+async def open_envelope(m: Maker) -> Example:
+    envelope = await m.item()
+    await m.window("ek-chef", SEAT_E)
+    return Example("ek-chef", f"/envelopes/{envelope}/open")
+
+
+async def read_attachment(m: Maker) -> Example:
+    message = await m.referral(files=True)  # a unit or a seat may lack a file; the sender's own copy has it
+    envelope = await m.county.envelope(ALVESTA, message)
+    await m.window("al-sos", ALVESTA)
+    found = await m.gateway.opening.open(await m.signed("al-sos"), envelope)
+    return Example("al-sos", f"/envelopes/{envelope}/attachments/{found.opened.attachments[0].id}")
+
+
+async def ask_back(m: Maker) -> Example:
+    return Example("al-sos", f"/messages/{await m.referral()}/recall", {"inbox": ALVESTA})
+
+
+async def list_recalls(m: Maker) -> Example:
+    await m.recall()
+    return Example("re-reg", "/inboxes/region.registrator/recalls")
+
+
+async def read_recall(m: Maker) -> Example:
+    return Example("re-reg", f"/inboxes/region.registrator/recalls/{await m.recall()}")
+
+
+async def decide_recall(m: Maker) -> Example:
+    path = f"/inboxes/region.registrator/recalls/{await m.recall()}/decide"
+    return Example("re-reg", path, {"uphold": True})
+
+
+async def forward_envelope(m: Maker) -> Example:
+    envelope = await m.message()
+    await m.window("vx-reg", REGISTRATOR)
+    targets = await m.gateway.forwarding.targets(await m.signed("vx-reg"), REGISTRATOR, "case_message")
+    return Example("vx-reg", f"/envelopes/{envelope}/forward", {"to": targets[0].id})
+
+
+async def show_journey(m: Maker) -> Example:
+    return Example("it", f"/messages/{await m.referral()}/deliveries")
+
+
+async def list_work(m: Maker) -> Example:
+    await m.read("ek-chef", SEAT_E, await m.item())
+    return Example("ek-chef", f"/inboxes/{SEAT_E}/work?view=alla&limit=20")
+
+
+async def claim_item(m: Maker) -> Example:
+    return Example("ek-chef", f"/envelopes/{await m.item()}/claim", {})
+
+
+async def _claimed(m: Maker) -> EnvelopeId:
+    envelope = await m.item()
+    await m.gateway.queue.claim(await m.signed("ek-chef"), envelope)
+    return envelope
+
+
+async def release_item(m: Maker) -> Example:
+    return Example("ek-chef", f"/envelopes/{await _claimed(m)}/release")
+
+
+async def hand_over_item(m: Maker) -> Example:
+    body = {"to": user_id("ek-sam"), "note": "Kan du ta den här?"}
+    return Example("ek-chef", f"/envelopes/{await _claimed(m)}/hand-over", body)
+
+
+async def close_item(m: Maker) -> Example:
+    return Example("vx-bf", f"/envelopes/{await m.message(InboxId(INTAKE), unit=INTAKE_UNIT)}/close")
+
+
+async def reopen_item(m: Maker) -> Example:
+    envelope = await m.message(InboxId(INTAKE), unit=INTAKE_UNIT)
+    await m.gateway.queue.close(await m.signed("vx-bf"), envelope)
+    return Example("vx-bf", f"/envelopes/{envelope}/reopen")
+
+
+async def list_notes(m: Maker) -> Example:
+    case = await m.read("ek-chef", SEAT_E, await m.item())
+    await m.gateway.notes.write(await m.signed("ek-chef"), SEAT_E, case, "Ring Alvesta om datum.")
+    return Example("ek-chef", f"/inboxes/{SEAT_E}/cases/{case}/notes")
+
+
+async def write_note(m: Maker) -> Example:
+    case = await m.read("ek-chef", SEAT_E, await m.item())
+    return Example("ek-chef", f"/inboxes/{SEAT_E}/cases/{case}/notes", {"text": "Ring Alvesta om datum."})
+
+
+async def propose_answer(m: Maker) -> Example:
+    request = await m.referral()
+    await m.read("ek-chef", SEAT_E, await m.county.envelope(SEAT_E, request))
+    body = {"inbox": SEAT_E, "request": request, "values": m.county.answer()}
+    return Example("ek-chef", "/answers", body, key=secrets.token_hex(8))
+
+
+async def confirm_answer(m: Maker) -> Example:
+    path = f"/answers/{await m.proposal()}/confirm"
+    return Example("no-chef", path, {"inbox": SEAT_N}, key=secrets.token_hex(8))
+
+
+async def disagree_with_answer(m: Maker) -> Example:
+    return Example("no-chef", f"/answers/{await m.proposal()}/disagree", {"inbox": SEAT_N})
+
+
+async def act_on_user(m: Maker) -> Example:
+    body = {"act": UserAct.NEW_PASSWORD}
+    return Example("it", f"/users/{user_id('no-kp1')}/acts", body, key=secrets.token_hex(8))
+
+
+async def propose_member(m: Maker) -> Example:
+    inbox, user = await m.candidate()
+    return Example("it", f"/inboxes/{inbox}/proposals", {"user": user, "role": "member"})
+
+
+async def withdraw_proposal(m: Maker) -> Example:
+    inbox, user = await m.proposed()
+    return Example("it", f"/inboxes/{inbox}/proposals/{user}")
+
+
+INTAKE = "vaxjo.barnfamilj.mottagning"
+INTAKE_UNIT = "vaxjo.barnfamilj"
+#: By the name of the handler, which is the operation's id.
+EXAMPLES: Mapping[str, Make] = {
+    "sign_in": sign_in,
+    "list_sessions": at("al-sos", "/sessions"),
+    "sign_out": sign_out,
+    "end_session": end_session,
+    "step_up": step_up,
+    "list_inboxes": at("al-sos", "/inboxes"),
+    "read_directory": at("stat", "/directory"),
+    "list_messages": at("ek-chef", f"/inboxes/{SEAT_E}/messages?limit=5"),
+    "list_members": at("ek-chef", f"/inboxes/{UNIT}/members"),
+    "admit": admit,
+    "open_case": open_case,
+    "list_cases": at("al-sos", f"/inboxes/{ALVESTA}/cases?limit=5"),
+    "view_case": view_case,
+    "whose_turn": whose_turn,
+    "search_cases": search_cases,
+    "list_forms": at("stat", "/forms"),
+    "read_form": at("stat", "/forms/placement_referral/1"),
+    "create_draft": create_draft,
+    "draft_referral": draft_referral,
+    "draft_message": draft_message,
+    "open_draft": open_draft,
+    "save_draft": save_draft,
+    "discard_draft": open_draft,
+    "list_drafts": at("al-sos", f"/inboxes/{ALVESTA}/drafts"),
+    "list_addresses": list_addresses,
+    "preview_draft": preview_draft,
+    "attach_file": attach_file,
+    "list_draft_files": list_draft_files,
+    "read_draft_file": draft_file,
+    "remove_draft_file": draft_file,
+    "record_consent": record_consent,
+    "withdraw_consent": withdraw_consent,
+    "list_consents": list_consents,
+    "send_draft": send_draft,
+    "send_values": send_values,
+    "take_back": take_back,
+    "open_envelope": open_envelope,
+    "read_attachment": read_attachment,
+    "ask_back": ask_back,
+    "list_register": at("vx-reg", f"/inboxes/{REGISTRATOR}/register"),
+    "list_stopped": at("vx-reg", f"/inboxes/{REGISTRATOR}/register/stopped"),
+    "list_recalls": list_recalls,
+    "read_recall": read_recall,
+    "decide_recall": decide_recall,
+    "list_targets": at("vx-reg", f"/inboxes/{REGISTRATOR}/forward-targets?form_type=case_message"),
+    "forward_envelope": forward_envelope,
+    "list_deliveries": at("it", "/deliveries?limit=5"),
+    "show_journey": show_journey,
+    "list_work": list_work,
+    "claim_item": claim_item,
+    "release_item": release_item,
+    "hand_over_item": hand_over_item,
+    "close_item": close_item,
+    "reopen_item": reopen_item,
+    "list_notes": list_notes,
+    "write_note": write_note,
+    "propose_answer": propose_answer,
+    "confirm_answer": confirm_answer,
+    "disagree_with_answer": disagree_with_answer,
+    "list_logs": at("gransk", "/audit/logs"),
+    "read_events": at("gransk", "/audit/events?limit=5"),
+    "search_events": at("gransk", "/audit/search?action=sent&limit=5"),
+    "read_checkpoints": at("gransk", "/audit/checkpoint"),
+    "verify_log": at("gransk", "/audit/verify"),
+    "prove_event": at("gransk", "/audit/proof?number=1"),
+    "list_users": at("it", "/users"),
+    "read_user": at("it", f"/users/{user_id('al-sos')}"),
+    "act_on_user": act_on_user,
+    "list_proposed": at("it", "/members/proposed"),
+    "list_candidates": at("it", f"/inboxes/{UNIT}/candidates"),
+    "propose_member": propose_member,
+    "withdraw_proposal": withdraw_proposal,
+}
