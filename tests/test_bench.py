@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,15 @@ def test_without_a_checkout_the_measurements_say_where_they_are(tmp_path: Path) 
     assert "följer inte med" in done.stderr
     assert "utcheckning" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+async def test_what_a_message_leaves_behind_is_counted_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/operations.md, Scale: two envelopes for one recipient, log leaves, no table forgotten."""
+    from bench import kept
+
+    monkeypatch.setattr(kept, "WARM", 1)
+    monkeypatch.setattr(kept, "COUNTED", 4)
+    told = await kept.on_sqlite()
+    assert re.search(r"^  envelope +\d+ +2\.00$", "\n".join(told), re.MULTILINE)
+    assert [line for line in told if line.startswith("keys.db")]

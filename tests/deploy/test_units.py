@@ -159,3 +159,13 @@ def test_settings_that_the_example_names_exist() -> None:
     parser.read_string("[all]\n" + "\n".join(re.findall(r"^# (\w+ = .*)$", example, re.MULTILINE)))
     assert len(parser["all"]) >= 3
     assert set(parser["all"]) <= set(Settings.model_fields)
+
+
+def test_commands_that_an_operator_is_told_to_type_exist() -> None:
+    """docs/operations.md: a runbook that names a command which is gone is found here, not at night."""
+    from gateway.cli import main
+
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    named = set(re.findall(r"sambudctl ([a-z][a-z-]+)", text))
+    assert named >= {"init", "doctor", "directory", "audit"}
+    assert named <= set(main.commands)
