@@ -33,6 +33,7 @@ class Integrator:
         self._auditor = auditor
         self._clock = clock
         self._ranges: dict[str, CompactRange] = {}
+        self._shown: dict[str, int] = {}  # the size that each log's checkpoint file shows
         self._lock = asyncio.Lock()
 
     async def open_year(self) -> None:
@@ -81,6 +82,7 @@ class Integrator:
         last = await self._store.last_checkpoint(name)
         done = last.size if last else 0
         if size == done and last is not None:
+            self._show(name, last)  # a crash may have come between the row and the file
             return
         growing = await self._range(name, last)
         while growing.size < size:
@@ -101,7 +103,15 @@ class Integrator:
             await self._store.commit(Work(changes=(Insert(row),)))
         except ConflictError:
             return  # another process published the same tree
-        self._tiles.write(name, "checkpoint", note.encode())
+        self._show(name, row)
+
+    def _show(self, name: str, newest: Checkpoint) -> None:
+        """See that the file `checkpoint` is the newest one."""
+        if self._shown.get(name) == newest.size:
+            return
+        if self._tiles.read(name, "checkpoint") != newest.note.encode():
+            self._tiles.write(name, "checkpoint", newest.note.encode())
+        self._shown[name] = newest.size
 
     async def _range(self, name: str, last: Checkpoint | None) -> CompactRange:
         """The right edge at the last checkpoint; rebuilt from the leaves at start, and compared with what it signed."""

@@ -7,6 +7,7 @@ never be found under its name. A crash leaves at most a temporary file, or a blo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from adapters.disk import Reserve
 from gateway import failpoints
 from gateway.errors import (
     ConflictError,
@@ -26,25 +28,30 @@ from gateway.errors import (
 from gateway.model.base import Instant
 
 PIECE: Final = 256 * 1024
+_PART: Final = ".part"
 _NAME: Final = re.compile(r"\A[0-9a-f]{32}\Z")
+#: What a crash in the middle of `put` leaves: listed and deleted like a blob, and no row ever names it.
+_UNDER_WAY: Final = re.compile(r"\A[0-9a-f]{32}\.part\Z")
 _TILE: Final = re.compile(r"\A(?:checkpoint|tile/(?:\d{1,2}|entries)/(?:x\d{3}/)*\d{3}(?:\.p/\d{1,3})?)\Z")
 
 
 class FolderBlobs:
     """The Blobs port over one folder; 256 subfolders keep each of them small."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve_percent: int = 0) -> None:
         self._folder = folder
+        self._reserve = Reserve(folder, reserve_percent)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         target = self._path(name)
-        temporary = self._folder / f"{name}.part"
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+        temporary = self._folder / f"{name}{_PART}"
         try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 async for chunk in chunks:
+                    self._reserve.check()
                     await asyncio.to_thread(_write_all, descriptor, chunk)
                 await asyncio.to_thread(os.fsync, descriptor)
             finally:
@@ -55,26 +62,33 @@ class FolderBlobs:
         except OSError as trouble:
             raise _trouble(trouble) from trouble
         finally:
-            temporary.unlink(missing_ok=True)
+            # The blob stands or not, whatever becomes of its second name: the sweeper takes that.
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
         try:
             descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             raise NotFoundError("no such blob", swedish="Bilagan finns inte.") from None
+        except OSError as trouble:
+            raise _unreadable() from trouble
         try:
             while piece := await asyncio.to_thread(os.read, descriptor, PIECE):
                 yield piece
+        except OSError as trouble:
+            raise _unreadable() from trouble
         finally:
             os.close(descriptor)
 
     async def delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        path = self._folder / name if _UNDER_WAY.match(name) else self._path(name)
+        path.unlink(missing_ok=True)
 
     async def names(self, *, before: Instant) -> list[str]:
         def old() -> list[str]:
-            found = self._folder.glob("??/*")
-            return sorted(path.name for path in found if path.stat().st_mtime_ns // 1000 < before)
+            found = [*self._folder.glob("??/*"), *self._folder.glob(f"*{_PART}")]
+            return sorted(path.name for path in found if _changed(path) < before)
 
         return await asyncio.to_thread(old)
 
@@ -89,6 +103,7 @@ class FolderTiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._durable: set[Path] = set()  # folders whose names this process made durable
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def read(self, log: str, name: str) -> bytes | None:
@@ -96,19 +111,22 @@ class FolderTiles:
             return self._path(log, name).read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as trouble:
+            raise _trouble(trouble) from trouble
 
     def write(self, log: str, name: str, octets: bytes) -> None:
         target = self._path(log, name)
-        if name != "checkpoint" and target.exists():
-            if target.read_bytes() != octets:
-                raise IntegrityError(
-                    f"tile {name} would change",
-                    swedish="Loggens hashträd skulle skrivas om.",
-                    next_step="Kör 'sambud audit verify' och kontakta säkerhetsansvarig.",
-                )
-            return
         try:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._made(target.parent)
+            if name != "checkpoint" and target.exists():
+                if target.read_bytes() != octets:
+                    raise IntegrityError(
+                        f"tile {name} would change",
+                        swedish="Loggens hashträd skulle skrivas om.",
+                        next_step="Kör 'sambud audit verify' och kontakta säkerhetsansvarig.",
+                    )
+                _sync_folder(target.parent)  # a crash may have come between its rename and this
+                return
             temporary = target.parent / f".{target.name}.part"
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
@@ -121,6 +139,15 @@ class FolderTiles:
         except OSError as trouble:
             raise _trouble(trouble) from trouble
 
+    def _made(self, folder: Path) -> None:
+        """See that `folder` is there, and durable in the one above it, up to the store's own."""
+        if folder in self._durable or folder == self._folder:
+            return
+        self._made(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
+        self._durable.add(folder)
+
     def names(self, log: str) -> list[str]:
         base = self._folder / _safe(log)
         found = (path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file())
@@ -130,6 +157,14 @@ class FolderTiles:
         if not _TILE.match(name):
             raise NotFoundError("no such tile", swedish="Den delen av loggen finns inte.")
         return self._folder / _safe(log) / name
+
+
+def _changed(path: Path) -> int:
+    """Microseconds; a file that went away meanwhile is young."""
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 2**62
 
 
 def _safe(log: str) -> str:
@@ -160,6 +195,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unreadable() -> GatewayError:
+    return StoreUnavailableError(
+        "the blob store cannot be read",
+        swedish="Bilagan går inte att läsa just nu.",
+        next_step="Försök igen om en stund. Bilagan är kvar.",
+    )
 
 
 def _trouble(trouble: OSError) -> GatewayError:
