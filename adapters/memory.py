@@ -72,6 +72,9 @@ class MemoryStore:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
+    async def until_broken(self) -> None:
+        await asyncio.get_running_loop().create_future()  # never
+
     async def commit(self, work: Work) -> Committed:
         await asyncio.sleep(0)  # a real store yields here, so races in callers show in fast tests as well
         at = self._clock.now()

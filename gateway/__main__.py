@@ -20,7 +20,7 @@ import structlog
 
 from gateway import cli, workers
 from gateway.demo import DemoDesk
-from gateway.errors import SetupError
+from gateway.errors import SetupError, StoreUnavailableError
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
 from gateway.ports import Store
@@ -65,7 +65,7 @@ class SystemWiring:
             await keyring.start(create=create)
             ports = Ports(
                 store=store,
-                blobs=FolderBlobs(settings.data_dir / "blobs"),
+                blobs=FolderBlobs(settings.data_dir / "blobs", reserve_percent=settings.disk_reserve_percent),
                 tiles=FolderTiles(settings.data_dir / "log"),
                 clock=clock,
                 policy=CedarPolicy.load(),
@@ -116,10 +116,18 @@ class SystemWiring:
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(workers.run(gateway, lambda at: keyring.shred.sweep(older_than=at)))
                 living = group.create_task(keep_alive())
-                await stop.wait()
+                broken = [group.create_task(part.until_broken()) for part in (gateway.ports.store, keyring.shred)]
+                ended = group.create_task(stop.wait())
+                await asyncio.wait((ended, *broken), return_when=asyncio.FIRST_COMPLETED)
                 tell(STOPPING)
-                working.cancel()
-                living.cancel()
+                for task in (working, living, ended, *broken):
+                    task.cancel()
+        if any(not task.cancelled() for task in broken):
+            raise StoreUnavailableError(
+                "the disk failed: only a new process knows what it kept",
+                swedish="Disken svarade med ett fel, så gatewayen avslutas. Allt som kvitterats finns kvar.",
+                next_step="Tjänsten startar om av sig själv. Kontrollera disken och kör 'sambud audit verify'.",
+            )
         await gateway.sign_in.tell_refusals()
         await workers.publish(gateway)
 
@@ -153,7 +161,9 @@ async def _store(settings: Settings, clock: SystemClock, *, create: bool) -> Sto
         return await PostgresStore.open(settings.database, clock)
     from adapters.sql.sqlite import SqliteStore
 
-    return await SqliteStore.open(settings.database_file, clock, create=create)
+    return await SqliteStore.open(
+        settings.database_file, clock, create=create, reserve_percent=settings.disk_reserve_percent
+    )
 
 
 def _log_as_json() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import (
@@ -68,6 +68,8 @@ class Delete:
 
 
 Change = Insert | Update | Delete
+#: Rows that hold what people write. Receipts, states, sessions, consents and the log are none of them.
+CONTENT: Final = (path.Message, path.Draft, path.Attachment, queue.Worksheet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,11 @@ class Work:
     expects: tuple[Fact, ...] = ()
     changes: tuple[Change, ...] = ()
     entries: tuple[log.LogEntry, ...] = ()
+
+    @property
+    def brings_content(self) -> bool:
+        """Whether it adds what people write; refused when only the disk's reserve is left, unlike the rest."""
+        return any(not isinstance(change, Delete) and isinstance(change.row, CONTENT) for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,9 @@ class Store(Protocol):
             ConflictError: a key exists already, or an updated row has another version.
             StoreUnavailableError, StoreFullError: locked beyond 5 s, read-only, or no space; nothing was written.
         """
+
+    async def until_broken(self) -> None:
+        """Returns when this store will write no more: its disk failed, and only a new process may go on."""
 
     async def get(self, row: type[R], *key: str | int) -> R | None:
         """The row with that key."""
@@ -304,6 +314,8 @@ class ShredKeys(Protocol):
         """Raises IntegrityError when it is gone: shredded, or lost without a leaf (an alarm)."""
 
     async def destroy(self, ids: Sequence[ShredKeyId]) -> None: ...
+    async def until_broken(self) -> None:
+        """As of `Store`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,9 @@ class Settings(BaseModel):
     attachment_max_bytes: int = Field(
         default=100_000_000, ge=1, le=1024**3, description="Största bilaga i byte (högst 1 GiB)."
     )
+    disk_reserve_percent: int = Field(
+        default=5, ge=0, le=50, description="Så mycket av disken lämnas åt loggen (högst 10 GiB)."
+    )
     totp_window: int = Field(default=0, ge=0, le=1, description="Antal extra tidssteg för koder (0 eller 1).")
     totp_risk_decision: str = Field(
         default="", description="Beteckning på det beslut som godtar TOTP för känsliga uppgifter."

@@ -12,6 +12,7 @@ message store first (an accept that still holds keys of it then fails its Fact) 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import secrets
 import sqlite3
@@ -21,7 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
-from gateway.errors import SetupError, StoreUnavailableError
+import structlog
+
+from gateway.errors import SetupError, StoreFullError, StoreUnavailableError
 from gateway.model.base import GATEWAY, Instant, ShredBatchId, ShredKeyId
 from gateway.model.keys import ShredBatch, ShredBatchState
 from gateway.ports import Clock, Insert, ShredKey, Store, Update, Work
@@ -32,6 +35,8 @@ T = TypeVar("T")
 BATCH: Final = 256
 CACHE: Final = 4096
 _SCHEMA_VERSION: Final = 1
+_DISK: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+log = structlog.get_logger()
 
 
 class ShredKeyStore:
@@ -47,6 +52,8 @@ class ShredKeyStore:
         self._batches: dict[ShredBatchId, ShredBatch] = {}
         self._cache: OrderedDict[ShredKeyId, bytes] = OrderedDict()
         self._refill = asyncio.Lock()
+        self._failed: sqlite3.Error | None = None
+        self._broken = asyncio.Event()
 
     async def start(self, *, create: bool) -> None:
         """Open the key store.
@@ -114,16 +121,25 @@ class ShredKeyStore:
         self._pool.extend(fresh)
 
     def _insert(self, fresh: Sequence[ShredKey]) -> None:
+        self._write(
+            "INSERT INTO shred_key (id, batch, key) VALUES (?, ?, ?)", [(key.id, key.batch, key.key) for key in fresh]
+        )
+
+    def _write(self, text: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """One transaction. After an error of the disk itself nothing more is written: what a failed sync left is
+        known only to a process that reads the file anew."""
+        if self._failed is not None:
+            raise self._failed.with_traceback(None)
         connection = self._db()
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(
-                "INSERT INTO shred_key (id, batch, key) VALUES (?, ?, ?)",
-                [(key.id, key.batch, key.key) for key in fresh],
-            )
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(text, rows)
             connection.execute("COMMIT")
-        except sqlite3.Error:
-            connection.rollback()
+        except sqlite3.Error as trouble:
+            if trouble.sqlite_errorcode & 0xFF in _DISK:
+                self._failed = trouble
+            with contextlib.suppress(sqlite3.Error):  # the journal undoes it when the file is next opened
+                connection.rollback()
             raise
 
     async def batch(self, batch: ShredBatchId) -> ShredBatch:
@@ -158,10 +174,11 @@ class ShredKeyStore:
         await self._run(self._delete, list(ids))
 
     def _delete(self, ids: Sequence[ShredKeyId]) -> None:
-        connection = self._db()
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("DELETE FROM shred_key WHERE id = ?", [(key,) for key in ids])
-        connection.execute("COMMIT")
+        self._write("DELETE FROM shred_key WHERE id = ?", [(key,) for key in ids])
+
+    async def until_broken(self) -> None:
+        """Returns when this store will write no more; only a new process may go on."""
+        await self._broken.wait()
 
     async def sweep(self, *, older_than: Instant) -> int:
         """Close old batches and delete those of their keys that nothing names; returns how many were deleted."""
@@ -197,7 +214,11 @@ class ShredKeyStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         except sqlite3.Error as trouble:
-            raise StoreUnavailableError(
+            if self._failed is not None and not self._broken.is_set():
+                log.error("the disk of the key store failed, the process must start anew")
+                self._broken.set()
+            kind = StoreFullError if trouble.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL else StoreUnavailableError
+            raise kind(
                 "the key store cannot be written or read",
                 swedish="Nyckellagret går inte att använda just nu.",
                 next_step="Försök igen om en stund. Inget har skickats, utkastet är kvar.",

@@ -109,6 +109,9 @@ class PostgresStore(SqlReadings):
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as trouble:
             raise _unavailable(trouble) from trouble
 
+    async def until_broken(self) -> None:
+        await asyncio.get_running_loop().create_future()  # never: its server looks after its disk
+
     async def commit(self, work: Work) -> Committed:
         if self._closed:
             raise StoreUnavailableError("the store is closed", swedish="Databasen är stängd.")

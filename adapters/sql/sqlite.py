@@ -1,13 +1,12 @@
 """The default engine: SQLite with one writer thread, group commit, and readings beside it.
 
-Why this exists: one sync per message would waste the disk, and several writers would only wait for each other. So all
-writing goes through one thread on the plain driver; it takes what waits (up to 64 Works), gives each a savepoint of its
-own, and commits them together: a Work that fails leaves the others whole, and nobody is told "done" before the sync.
+Why this exists: all writing goes through one thread on the plain driver (`adapters.sql.writer`), which commits what
+waits together; reading goes on beside it.
 
 Rules: WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, `secure_delete`. Point reads run on the event loop's own connection:
 in WAL mode they never wait for the writer, and a thread hop would cost more than the read. Bulk readings take a thread.
-One serving process per database, held by a lock file. After an I/O error the store refuses to write until it is
-reopened: what the disk kept is then read again from the file, not from memory.
+One serving process per database, held by a lock file. When only the disk's reserve is left, Works that bring new
+content are refused, so that receipts, states and above all the log still have room (security-decisions H2).
 """
 
 from __future__ import annotations
@@ -15,83 +14,52 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import queue
 import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-import structlog
 from sqlalchemy.dialects import sqlite as dialect
 
+from adapters.disk import Reserve
 from adapters.sql.base import SqlReadings, conflict, numbered, stale
 from adapters.sql.codec import codec
 from adapters.sql.compiled import Statements
 from adapters.sql.migrate import migrate_sqlite
-from gateway import failpoints
-from gateway.errors import GatewayError, SetupError, StoreFullError, StoreUnavailableError
+from adapters.sql.writer import Job, Writer, unavailable
+from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.model import path as nouns
 from gateway.model.base import Instant, VersionedRow
 from gateway.model.log import LogEntry
 from gateway.ports import Clock, Committed, Insert, Update, Work
 
 BUSY_S: Final = 5.0
-GROUP: Final = 64
 MOST_WAITING: Final = 1_024  # jobs; their rows are in memory until they are written
-log = structlog.get_logger()
-_FULL: Final = 13
-_IOERR: Final = 10
-_CONSTRAINT: Final = 19
-
-
-@dataclass(slots=True)
-class _Job:
-    """Something for the writer thread, and whom to tell."""
-
-    work: Work | None
-    claim: tuple[Any, ...] | None
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: BaseException | None = None
-
-    def tell(self) -> None:
-        def done() -> None:
-            if self.future.cancelled():
-                return
-            if self.error is not None:
-                self.future.set_exception(self.error)
-            else:
-                self.future.set_result(self.result)
-
-        self.loop.call_soon_threadsafe(done)
 
 
 class SqliteStore(SqlReadings):
     """The Store port over one SQLite file. Make it with `open`."""
 
-    def __init__(self, path: Path, clock: Clock, lock: int) -> None:
+    def __init__(self, path: Path, clock: Clock, lock: int, reserve: Reserve) -> None:
         self._path = path
         self._clock = clock
         self._lock = lock
+        self._reserve = reserve
         self.statements = Statements(dialect.dialect(paramstyle="qmark"), lock_facts=False)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reader = _connect(path)
-        self._bulk = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sqlite-read", initializer=self._attach)
+        self._bulk = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sqlite-read")
         self._local = threading.local()
-        self._failed: BaseException | None = None
         self._closed = False
-        self._writer = threading.Thread(target=self._write, name="sqlite-writer")
-        self._writer.start()
-        self.groups = 0  # commits, for the measurement of group commit
-        self.works = 0
+        self._writer = Writer(_connect(path, writer=True), self._run, BUSY_S)
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock, *, create: bool = False) -> SqliteStore:
+    async def open(cls, path: Path, clock: Clock, *, create: bool = False, reserve_percent: int = 0) -> SqliteStore:
         """Open a database; `create` makes it, or brings its schema up to date.
+
+        Args:
+            reserve_percent: how much of the disk stays for the log and what must go on.
 
         Raises:
             SetupError: missing, in use by another process, or written by a newer version.
@@ -105,7 +73,7 @@ class SqliteStore(SqlReadings):
         lock = _locked(path)
         try:
             await asyncio.to_thread(migrate_sqlite, path)
-            return cls(path, clock, lock)
+            return cls(path, clock, lock, Reserve(path.parent, reserve_percent))
         except BaseException:
             os.close(lock)
             raise
@@ -115,11 +83,22 @@ class SqliteStore(SqlReadings):
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
-        await asyncio.to_thread(self._writer.join)
+        await self._writer.close()
         self._bulk.shutdown()
         self._reader.close()
         os.close(self._lock)
+
+    async def until_broken(self) -> None:
+        await self._writer.broken.wait()
+
+    @property
+    def groups(self) -> int:
+        """Commits so far; with `works`, the measurement of group commit."""
+        return self._writer.groups
+
+    @property
+    def works(self) -> int:
+        return self._writer.works
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -128,14 +107,14 @@ class SqliteStore(SqlReadings):
             if bulk:
                 return await asyncio.get_running_loop().run_in_executor(self._bulk, self._in_thread, sql, params)
             return self._reader.execute(sql, params).fetchall()
-        except sqlite3.Error as trouble:
-            raise _unavailable(trouble) from trouble
-
-    def _attach(self) -> None:
-        self._local.connection = _connect(self._path)
+        except (sqlite3.Error, MemoryError) as trouble:
+            raise unavailable(trouble) from trouble
 
     def _in_thread(self, sql: str, params: tuple[Any, ...]) -> list[Any]:
-        return cast(sqlite3.Connection, self._local.connection).execute(sql, params).fetchall()
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:  # made when first needed: a pool whose start failed would never work again
+            connection = self._local.connection = _connect(self._path)
+        return connection.execute(sql, params).fetchall()
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -160,71 +139,23 @@ class SqliteStore(SqlReadings):
     async def _submit(self, work: Work | None, claim: tuple[Any, ...] | None) -> Any:
         if self._closed:
             raise StoreUnavailableError("the store is closed", swedish="Databasen är stängd.")
-        if self._jobs.qsize() >= MOST_WAITING:
+        if self._writer.waiting >= MOST_WAITING:
             raise StoreUnavailableError(
                 "too many commits wait",
                 swedish="Det går inte att spara just nu: för mycket väntar på att skrivas.",
                 next_step="Försök igen om en stund. Inget har sparats, utkastet är kvar.",
             )
-        loop = asyncio.get_running_loop()
-        job = _Job(work, claim, loop, loop.create_future())
-        self._jobs.put(job)
-        return await job.future
+        return await self._writer.submit(work, claim)
 
-    def _write(self) -> None:
-        connection = _connect(self._path, writer=True)
-        try:
-            while True:
-                first = self._jobs.get()
-                group = [first]
-                while len(group) < GROUP and group[-1] is not None:
-                    try:
-                        group.append(self._jobs.get_nowait())
-                    except queue.Empty:
-                        break
-                jobs = [job for job in group if job is not None]
-                if jobs:
-                    self._commit_group(connection, jobs)
-                if group[-1] is None:
-                    return
-        finally:
-            connection.close()
-
-    def _commit_group(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
-        """One transaction for all jobs; every job has its answer when this returns."""
-        try:
-            if self._failed is not None:
-                raise self._failed
-            failpoints.reached("store.before_begin")
-            connection.execute("BEGIN IMMEDIATE")
-            sizes: dict[str, int] = {}
-            for job in jobs:
-                self._run(connection, job, sizes)
-            failpoints.reached("store.before_commit")
-            connection.execute("COMMIT")
-            failpoints.reached("store.after_commit")
-        except BaseException as trouble:
-            if connection.in_transaction:
-                connection.rollback()
-            error = _unavailable(trouble)
-            if error is not trouble:
-                error.__cause__ = trouble
-                log.warning("store", kind=type(trouble).__name__, name=getattr(trouble, "sqlite_errorname", ""))
-            if isinstance(trouble, sqlite3.Error) and (trouble.sqlite_errorcode or 0) & 0xFF == _IOERR:
-                self._failed = trouble
-            for job in jobs:
-                job.error = error
-        self.groups += 1
-        self.works += len(jobs)
-        for job in jobs:
-            job.tell()
-
-    def _run(self, connection: sqlite3.Connection, job: _Job, sizes: dict[str, int]) -> None:
+    def _run(self, connection: sqlite3.Connection, job: Job, sizes: dict[str, int]) -> None:
         """One job in its savepoint; an expected failure is its own, anything worse ends the group."""
         before = dict(sizes)
+        job.error = None
         connection.execute("SAVEPOINT job")
         try:
             if job.work is not None:
+                if job.work.brings_content:
+                    self._reserve.check()
                 job.result = self._apply(connection, job.work, sizes)
             else:
                 rows = connection.execute(self.statements.claim.sql, job.claim or ()).fetchall()
@@ -309,22 +240,4 @@ def _unwritable(path: Path) -> SetupError:
         f"{path} cannot be opened for writing",
         swedish=f"Databasen {path} går inte att skriva.",
         next_step="Kontrollera rättigheter och diskutrymme för datakatalogen.",
-    )
-
-
-def _unavailable(trouble: BaseException) -> BaseException:
-    """What callers are told: full, or not available now. Bugs pass through unchanged."""
-    if not isinstance(trouble, sqlite3.Error):
-        return trouble
-    code = (trouble.sqlite_errorcode or 0) & 0xFF if hasattr(trouble, "sqlite_errorcode") else 0
-    if code == _FULL:
-        return StoreFullError(
-            "the disk is full",
-            swedish="Disken är full. Inget har sparats, men det som finns kan läsas.",
-            next_step="Kontakta driften. Utkastet är kvar när det finns plats igen.",
-        )
-    return StoreUnavailableError(
-        "the store cannot take this now",
-        swedish="Det går inte att spara just nu.",
-        next_step="Försök igen om en stund. Inget har skickats, utkastet är kvar.",
     )
