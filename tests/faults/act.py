@@ -1,14 +1,12 @@
-"""One process of the kill test: opens the store on disk, does one act, writes what was acknowledged, exits.
+"""One process of the kill test: opens the store on disk, does one act, writes what was acknowledged, ends.
 
-Run by `test_kill.py` with SAMBUD_FAILPOINT set to a named step; the process then dies there by SIGKILL.
+Run by `test_kill.py` with a named step armed; the process then dies there by SIGKILL.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 
 from adapters.blobs.folder import FolderBlobs, FolderTiles
@@ -22,6 +20,12 @@ from gateway.states import DeliveryState
 from keys.keyring import Keyring
 from tests.clock import ManualClock
 from tests.county import ALVESTA, DEMO_DIRECTORY, ROOT, SEAT_E, SEAT_N, County, password_of, plugged
+from tests.faults.process import Stage
+
+
+async def process(stage: Stage, folder: Path, act: str, clock_at: int) -> None:
+    """The body of the child: the act is done, with opening and closing, when the order comes."""
+    await stage.serve(lambda _: main(folder, act, clock_at))
 
 
 async def main(folder: Path, act: str, clock_at: int) -> None:
@@ -148,6 +152,3 @@ ACTS = {
     "confirm": confirm,
     "settle": settle,
 }
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

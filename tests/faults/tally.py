@@ -30,7 +30,11 @@ class Kind:
 
 #: Sorted by id; a new row is a line here and a `tally` in a test.
 ROWS: Final[dict[str, Kind]] = {
-    "D01": Kind("kill -9 at each step", "SIGKILL at named steps of the program, in a process of its own"),
+    "A07": Kind(
+        "crash between commit and checkpoint", "SIGKILL by strace at each call that publishes tiles and checkpoint"
+    ),
+    "D01": Kind("kill -9 at each step and system call", "SIGKILL at named steps and, by strace, at each changing call"),
+    "D02": Kind("EIO, ENOSPC at each system call", "strace answers in the disk's place"),
     "D07": Kind(
         "PostgreSQL killed, crashed, restarted", "signals to postmaster and backends of a real server, clients retry"
     ),

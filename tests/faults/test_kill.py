@@ -1,17 +1,13 @@
 """Killed at every named step of send, deliver, open and answer, then started again: nothing acknowledged is lost,
 nothing is doubled, and the log is whole.
 
-The acts run in processes of their own on real files; SAMBUD_FAILPOINT makes the process die by SIGKILL at the step.
+The acts run in processes of their own on real files; an armed failpoint makes the process die by SIGKILL at the step.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,8 @@ import pytest
 
 from gateway.model.base import MINUTE
 from tests.clock import instant
+from tests.faults.act import process as act_process
+from tests.faults.process import finished
 from tests.faults.tally import tally
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,12 +63,10 @@ class Machine:
     def run(self, act: str, failpoint: str = "") -> bool:
         """Do an act in a process of its own; True when it lived to the end."""
         self.at += 10 * MINUTE
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SAMBUD_FAILPOINT": failpoint}
-        command = [sys.executable, "-m", "tests.faults.act", str(self.folder), act, str(self.at)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
-        if failpoint and done.returncode == -signal.SIGKILL:
+        told = finished(act_process, self.folder, act, self.at, failpoint=failpoint)
+        if failpoint and told.kind == "died":
             return False
-        assert done.returncode == 0, f"{act}: {done.stderr[-2000:]}"
+        assert told.kind == "done", f"{act}: {told}"
         return True
 
     def acknowledged(self) -> list[str]:
