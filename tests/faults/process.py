@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -153,12 +154,10 @@ async def _tried(act: Callable[[str], Awaitable[Any]], order: str) -> tuple[str,
     try:
         return "done", await act(order), 0
     except GatewayError as refused:
-        return "refused", refused.code, refused.status
+        return "refused", f"{refused.code}: {refused} ({refused.__cause__})", refused.status
     except BaseException as bug:
         if isinstance(bug, asyncio.CancelledError):
             raise
-        import traceback
-
         return "bug", "".join(traceback.format_exception(bug))[-3000:], 500
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -381,3 +382,72 @@ SCENES: dict[str, Scene] = {
     "upload": Scene("prepared", _before_upload, _upload, _after_upload),
     "publish": Scene("delivered", _nothing, _publish, _after_publish),
 }
+
+
+# --- a day in one process, for the power to fail in ------------------------------------------------------------------
+
+TOLD = "told"
+
+
+async def day(stage: Stage, folder: Path, at: int) -> None:
+    """Uploads, a message, its delivery, its opening, the log published in between; each acknowledgement is written down."""
+    async with opened(folder, at) as (county, known):
+        descriptor = os.open(folder / TOLD, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+        def tell(**what: Any) -> None:
+            os.write(descriptor, (json.dumps(what) + "\n").encode())
+
+        async def walk(_: str) -> None:
+            worker = await _before_send(county, known)
+            tell(upload=await _upload(county, known, worker))
+            tell(sent=await _send(county, known, worker))
+            tell(published=await _publish(county, known, None))
+            tell(delivered=await _deliver(county, known, None))
+            await _before_send(county, known)
+            tell(opened=await _open(county, known, await _before_open(county, known)))
+            tell(upload=await _upload(county, known, worker))
+            tell(published=await _publish(county, known, None))
+
+        await stage.serve(walk)
+        os.close(descriptor)
+
+
+async def settle_day(stage: Stage, folder: Path, at: int, told: list[str]) -> None:
+    """After the power came back: all that had been told is there, and whatever is there is whole."""
+    async with opened(folder, at) as (county, known):
+
+        async def look(_: str) -> Found:
+            found = Found()
+            await _logs(county, found, published=False)
+            for line in told:
+                [(kind, what)] = json.loads(line).items()
+                found.lost += not await _stands(county, known, kind, what)
+            await workers.repair(county.gateway)
+            await workers.publish(county.gateway)
+            found.doubled += max(0, len(await _referrals(county, known)) - 1)
+            for row in await county.store.attachments_of(known["draft"]):
+                await _blob(county, row, found)
+            await _whole(county, known, found)
+            county.clock.advance(2 * MINUTE)
+            await county.deliver()
+            await _send(county, known, await _signed(county, known, "al-sos"))
+            await workers.publish(county.gateway)
+            await _logs(county, found, published=True)
+            return found
+
+        await stage.serve(look)
+
+
+async def _stands(county: County, known: dict[str, Any], kind: str, what: Any) -> bool:
+    [name] = await county.store.logs()
+    if kind == "upload":
+        return what in [str(row.id) for row in await county.store.attachments_of(known["draft"])]
+    if kind == "sent":
+        return what in await _referrals(county, known)
+    if kind == "published":
+        return await _published(county) >= tuple(what)
+    if not await _referrals(county, known):
+        return False
+    if kind == "delivered":
+        return set(what) <= set(await _delivered(county, known))
+    return bool(await _logged(county, name, "opened", what))

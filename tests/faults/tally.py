@@ -35,6 +35,9 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "D01": Kind("kill -9 at each step and system call", "SIGKILL at named steps and, by strace, at each changing call"),
     "D02": Kind("EIO, ENOSPC at each system call", "strace answers in the disk's place"),
+    "D03": Kind(
+        "power loss", "disk states rebuilt from a recording: unsynced writes and names lost, kept, mixed, torn"
+    ),
     "D07": Kind(
         "PostgreSQL killed, crashed, restarted", "signals to postmaster and backends of a real server, clients retry"
     ),
