@@ -209,6 +209,10 @@ class MemoryStore:
         found = [row for row in self._rows(path.Conversation) if row.case == case]
         return sorted(found, key=lambda row: (row.channel, row.party))
 
+    async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
+        found = [row for row in self._rows(path.Notice) if row.inbox == inbox and row.state == "pending"]
+        return sorted(found, key=lambda row: (row.created_at, row.id))[:limit]
+
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         return sorted((row for row in self._rows(path.Arrival) if row.message == message), key=lambda row: row.id)
 

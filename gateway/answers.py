@@ -9,6 +9,7 @@ coordination of a bed, never a decision on assistance (S004 §5.2.1).
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -26,7 +27,7 @@ from gateway.forms import FormCatalogue
 from gateway.model.base import EnvelopeId, InboxId, Instant, MessageId
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
-from gateway.model.path import Case, Envelope, Message, SeatAnswer
+from gateway.model.path import Case, Envelope, Message, Notice, SeatAnswer
 from gateway.model.queue import Task
 from gateway.opening import Opening
 from gateway.ports import Change, Clock, Insert, Sealer, Store, Update, Work
@@ -215,6 +216,7 @@ class Answers:
                 "deciders": [*_deciders(opened.body), _function(standing)],
                 "kind": "answer",
                 "statement": form.statement,
+                **({"endorsed_outside": opened.body["endorsed_outside"]} if "endorsed_outside" in opened.body else {}),
             },
         )
         decision = await self._sending.decide(standing, dispatch)
@@ -264,6 +266,7 @@ class Answers:
             outcome="disagreed",
         )
         done = await self._done(answer, disagreed.changed_at, request=False)
+        done += _told_outside(standing, answer, disagreed.changed_at)
         await self._store.commit(Work(expects=standing.facts, changes=(Update(disagreed), *done), entries=(entry,)))
         return disagreed
 
@@ -313,6 +316,26 @@ def _other_seat(directory: Snapshot, seat: Inbox) -> Inbox:
             next_step="Kontakta den som sköter adressboken.",
         )
     return others[0]
+
+
+def _told_outside(standing: Standing, answer: SeatAnswer, at: Instant) -> list[Change]:
+    """A seat outside has a record of its own: it is told (gateway.announcements)."""
+    proposer = standing.directory.inbox(answer.proposer)
+    if not standing.directory.is_outside(proposer):
+        return []
+    return [
+        Insert(
+            Notice(
+                administration=standing.inbox.administration,
+                id=str(uuid.uuid4()),
+                inbox=proposer.id,
+                kind="answer_disagreed",
+                case=answer.case,
+                about=answer.proposal,
+                created_at=at,
+            )
+        )
+    ]
 
 
 def _function(standing: Standing) -> str:

@@ -53,6 +53,7 @@ class AuditAction(StrEnum):
     DISPATCHED = "dispatched"
     HANDED_TO_NEIGHBOUR = "handed_to_neighbour"
     RECEIVED = "received"
+    ANNOUNCED = "announced"
     ARRIVAL_REFUSED = "arrival_refused"
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"

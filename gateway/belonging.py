@@ -40,6 +40,7 @@ class Content:
     body: Mapping[str, Any]
     message: str
     consents: tuple[Mapping[str, Any], ...] = ()
+    data: Mapping[str, Any] | None = None  # all that came, for what else it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,9 @@ class Belonging:
 
     async def answered(self, arrived: Arrived, place: Place) -> MessageId | None:
         """The message that this one answers, when it belongs to the same case; an unknown one is no error (SDK §5)."""
+        named = await self._store.get(Message, str((arrived.data or {}).get("answers", "")))
+        if named is not None and named.case == place.case.id:
+            return named.id
         if not arrived.replies_to:
             return None
         ours = await self._store.get(Envelope, arrived.replies_to)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Final
 
 import structlog
@@ -25,18 +25,17 @@ from gateway.envelope import parse
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
-from gateway.model.base import HOUR, MINUTE, SECOND, AttachmentId, Fact, Instant
+from gateway.model.base import HOUR, MINUTE, SECOND, Fact, Instant
 from gateway.model.keys import EnvelopeWrap
-from gateway.model.path import Attachment, Case, Channel, Conversation, Delivery, Envelope, Message, Way
-from gateway.neighbours import OF_THE_WAY, Circuit, Neighbour, Parcel, ParcelFile, Reason, Telling, Told
+from gateway.model.path import Channel, Conversation, Delivery, Envelope, Message, Way
+from gateway.neighbours import OF_THE_WAY, Circuit, Neighbour, Reason, Telling, Told
+from gateway.parcels import Parcels
 from gateway.ports import (
-    AttachmentKey,
     AttachmentSealer,
     Blobs,
     Change,
     Clock,
     Insert,
-    Opened,
     Opener,
     ShredKeys,
     Store,
@@ -74,12 +73,10 @@ class Channels:
         owner: str,
     ) -> None:
         self._store = store
-        self._blobs = blobs
         self._directory = directory
-        self._forms = forms
         self._integrity = integrity
         self._opener = opener
-        self._attachments = attachments
+        self._parcels = Parcels(store, blobs, forms, attachments)
         self._shred = shred
         self._auditor = auditor
         self._clock = clock
@@ -151,7 +148,7 @@ class Channels:
         dispatched = await self._dispatched(delivery, envelope, directory, tuple(map(consent_fact, consents)))
         failpoints.reached("channel.dispatched")
         opened = await self._opener.open_leaving(envelope, wrap, way)
-        parcel = await self._parcel(envelope, message, way, opened, directory)
+        parcel = await self._parcels.of(envelope, message, way, opened, directory)
         neighbour = self._neighbours[delivery.channel]
         try:
             async with asyncio.timeout(HAND_OVER_S):
@@ -184,82 +181,11 @@ class Channels:
             detail={"transcript": envelope.transcript.hex(), "attempt": following.attempts},
         )
         changes: list[Change] = [Update(following)]
-        conversation = await self._conversation(envelope, delivery.channel)
+        conversation = await self._parcels.conversation(envelope, delivery.channel)
         if await self._store.get(Conversation, *conversation.key) is None:
             changes.append(Insert(conversation))
         await self._store.commit(Work(expects=(directory.fact, *facts), changes=tuple(changes), entries=(entry,)))
         return following
-
-    async def _conversation(self, envelope: Envelope, channel: Channel) -> Conversation:
-        """The conversation of this case with this party; a case that began here gives it its own id."""
-        known = await self._store.conversations_of(envelope.case)
-        same = [row for row in known if row.channel is channel]
-        theirs = [row for row in same if row.party == envelope.inbox]
-        identifier = (theirs or same)[0].id if same else str(envelope.case)
-        return Conversation(
-            administration=envelope.administration,
-            channel=channel,
-            id=identifier,
-            party=envelope.inbox,
-            case=envelope.case,
-        )
-
-    async def _parcel(
-        self, envelope: Envelope, message: Message, way: Way, opened: Opened, directory: Snapshot
-    ) -> Parcel:
-        case = await self._store.get(Case, envelope.case)
-        if case is None:
-            raise EnvelopeError("an envelope without its case")
-        sender = directory.inbox(message.sender)
-        own = next((route for route in directory.ways_to(sender.id) if route.channel is way.channel), None)
-        theirs = next((route for route in directory.ways_to(envelope.inbox) if route.channel is way.channel), None)
-        conversation = await self._conversation(envelope, way.channel)
-        return Parcel(
-            id=envelope.id,
-            message=message.id,
-            sender=sender,
-            sender_address=own.address if own else "",
-            recipient=directory.inbox(envelope.inbox),
-            address=way.address,
-            pin=theirs.pin if theirs and theirs.address == way.address else "",
-            conversation=conversation.id,
-            replies_to=await self._replies_to(message, envelope, way.channel),
-            case_reference=case.reference,
-            form=self._forms.get(message.form_type, message.form_version),
-            body=opened.body,
-            created=message.created_at,
-            files=tuple([await self._file(envelope, message, file) for file in opened.attachments]),
-        )
-
-    async def _replies_to(self, message: Message, envelope: Envelope, channel: Channel) -> str:
-        """What the recipient knows the answered message as: its own id when it wrote it, our envelope's when we did."""
-        if message.in_reply_to is None:
-            return ""
-        answered = await self._store.get(Message, message.in_reply_to)
-        if answered is None:
-            return ""
-        arrivals = [row for row in await self._store.arrivals_of(answered.id) if row.channel is channel]
-        if arrivals and answered.sender == envelope.inbox:
-            # Each seat got it under an id of its own: the answer names the one that its sender was sent.
-            own = [row for row in arrivals if row.inbox == message.sender]
-            return (own or arrivals)[0].id
-        for earlier in await self._store.envelopes_of(answered.id):
-            if earlier.inbox == envelope.inbox and not earlier.sender_copy:
-                return earlier.id
-        return ""
-
-    async def _file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
-        rows = await self._store.attachments_under(envelope.id)
-        blob = next((row.blob for row in rows if row.attachment == file.id), None)
-        if blob is None:
-            raise EnvelopeError("an attachment without its blob")
-        upload = await self._store.get(Attachment, AttachmentId(file.id))
-        sealed_by = upload.administration if upload else message.administration
-
-        def read() -> AsyncIterator[bytes]:
-            return self._attachments.open(file, sealed_by, self._blobs.read(blob))
-
-        return ParcelFile(name=file.name, media_type=file.media_type, size=file.size, read=read)
 
     # --- what the neighbour said -------------------------------------------------------------------------------------
 

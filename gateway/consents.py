@@ -24,6 +24,7 @@ from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, AdministrationId, CaseId, ConsentId, InboxId, Instant, UserId
 from gateway.model.classes import Category, ConsentTerms, Exchange, Purpose
+from gateway.model.identity import User
 from gateway.model.log import LogEntry
 from gateway.model.path import Consent, Delivery, Notice
 from gateway.ports import Change, Clock, Insert, Store, Update, Vault, Work
@@ -130,7 +131,7 @@ class Consents:
                 raise NotFoundError("no such consent", swedish="Samtycket finns inte, eller är inte ert.")
             await self._cases.find(inbox, consent.case)
             await self._integrity.check(consent)
-            withdrawn, changes, entry = await self._withdrawing(standing, consent, self._clock.now())
+            withdrawn, changes, entry = await self._withdrawing(signed.user, standing.role, consent, self._clock.now())
             try:
                 await self._store.commit(Work(expects=standing.facts, changes=tuple(changes), entries=(entry,)))
             except ConflictError:
@@ -139,7 +140,7 @@ class Consents:
         raise _moving("Återkallelsen hann inte registreras.")
 
     async def _withdrawing(
-        self, standing: Standing, consent: Consent, now: Instant
+        self, actor: User | None, role: str, consent: Consent, now: Instant
     ) -> tuple[Consent, list[Change], LogEntry]:
         """The withdrawn consent, and what goes with it: queued deliveries are cancelled, the others' inboxes told."""
         withdrawn = dataclasses.replace(
@@ -159,8 +160,8 @@ class Consents:
         entry = await self._auditor.entry(
             AuditAction.CONSENT_WITHDRAWN,
             administration=consent.administration,
-            actor=standing.signed.user,
-            role=standing.role,
+            actor=actor,
+            role=role,
             object=consent.id,
             case=consent.case,
             outcome=str(withdrawn.state),
@@ -170,13 +171,13 @@ class Consents:
 
     async def _outdated(
         self, standing: Standing, case: CaseId, refusal: ConsentTerms, now: Instant
-    ) -> tuple[list[Change], list[LogEntry]]:
+    ) -> tuple[Sequence[Change], Sequence[LogEntry]]:
         """The withdrawal of every given consent that says yes to something that `refusal` says no to."""
         changes: list[Change] = []
         entries: list[LogEntry] = []
         for consent, terms in await self.of_case(case):
             if consent.state is ConsentState.GIVEN and _overlap(terms, refusal):
-                _, gone, entry = await self._withdrawing(standing, consent, now)
+                _, gone, entry = await self._withdrawing(standing.signed.user, standing.role, consent, now)
                 changes += gone
                 entries.append(entry)
         return changes, entries
@@ -206,6 +207,20 @@ class Consents:
         """What a consent covers."""
         opened = json.loads(await self._vault.open_field(consent.administration, _context(consent), consent.sealed))
         return _terms(opened)
+
+    async def ended_outside(self, case: CaseId, consent_id: str) -> tuple[Sequence[Change], Sequence[LogEntry]]:
+        """What a withdrawal that a party outside tells of does here: to a consent that came from outside, in that case.
+
+        Nothing for any other: nobody outside withdraws what was recorded here.
+        """
+        consent = await self._store.get(Consent, consent_id)
+        if consent is None or consent.case != case or consent.recorded_by != OUTSIDE:
+            return [], []
+        await self._integrity.check(consent)
+        if consent.state is not ConsentState.GIVEN:
+            return [], []
+        _, changes, entry = await self._withdrawing(None, "worker", consent, self._clock.now())
+        return changes, [entry]
 
     async def mirrored(
         self, administration: AdministrationId, case: CaseId, shared: Sequence[Mapping[str, Any]]
@@ -357,5 +372,6 @@ def _told(delivery: Delivery, consent: Consent, now: Instant) -> Notice:
         inbox=delivery.inbox,
         kind="consent_withdrawn",
         case=consent.case,
+        about=consent.id,
         created_at=now,
     )

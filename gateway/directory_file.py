@@ -139,8 +139,9 @@ class _Reader:
                 ),
                 name=self._text(row, "name", where),
                 outside=self._flag(row, "outside", where),
+                signing_key=self._digest(row, "signing_key", where),
             )
-            for where, row in self._rows("administration", {"id", "organisation", "name", "outside"})
+            for where, row in self._rows("administration", {"id", "organisation", "name", "outside", "signing_key"})
         )
         authorities = {row.administration for row in administrations}
         units = tuple(
@@ -208,6 +209,12 @@ class _Reader:
             if inbox.administration in outside and inbox.id not in reached:
                 self._fault(f"inbox/{inbox.id}", "route", "Inkorgen finns utanför och har ingen väg dit.")
         return tuple(found)
+
+    def _digest(self, row: Mapping[str, Any], name: str, where: str) -> str:
+        value = row.get(name, "")
+        if value and (row.get("outside") is not True or not re.fullmatch(r"[0-9a-f]{64}", str(value))):
+            self._fault(where, name, f"{name} är SHA-256 i 64 hexadecimala tecken, och bara för den som är utanför.")
+        return str(value)
 
     def _flag(self, row: Mapping[str, Any], name: str, where: str) -> bool:
         value = row.get(name, False)

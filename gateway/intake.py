@@ -11,24 +11,24 @@ answer; sealing needs public records alone, so nobody who takes in can read an i
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Protocol
 
 import structlog
 
 from gateway.attachments import check_name, media_type_of, sealed_file
 from gateway.audit import AuditAction, Auditor
 from gateway.belonging import Belonging, Content, Place
-from gateway.compose import check_stage
 from gateway.consents import Consents
+from gateway.contents import Contents
 from gateway.deliver import delivered_task, new_delivery_id, notice
 from gateway.directory import Directory, Snapshot
-from gateway.errors import AttachmentError, ConflictError, InvalidFormError, UnknownFormError
+from gateway.errors import AttachmentError, ConflictError, EnvelopeError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, DecisionId, EnvelopeId, Instant, MessageId
-from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
+from gateway.model.log import LogEntry
 from gateway.model.path import (
     Arrival,
     DecisionRecord,
@@ -39,6 +39,7 @@ from gateway.model.path import (
     ReceiptKind,
 )
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Reason
+from gateway.outside_answers import Joint, OutsideAnswers
 from gateway.ports import (
     AttachmentKey,
     AttachmentSealer,
@@ -54,15 +55,12 @@ from gateway.ports import (
 )
 from gateway.states import DeliveryState
 
-PLAIN: Final = ("outside_message", 1)
+NOTICE: Final = "case_notice"
 REFERRAL: Final = "placement_referral"
-ANSWER: Final = "board_response"
 #: An address that a directory gives to whoever is not in it: "Okänd avsändare".
 ANYBODY: Final = "*"
 MAX_FILES: Final = 20
 MAX_FILE: Final = 100_000_000
-MAX_TEXT: Final = 100_000
-NO_TEXT: Final = "Avsändaren har inte skrivit något. Se bilagorna."
 REFERENCE_TRIES: Final = 20
 log = structlog.get_logger()
 
@@ -95,7 +93,8 @@ class Intake:
         self._store = store
         self._blobs = blobs
         self._directory = directory
-        self._forms = forms
+        self._answers = OutsideAnswers(store, sealer, integrity)
+        self._contents = Contents(forms, self._answers)
         self._consents = consents
         self._belonging = Belonging(store, integrity, clock)
         self._vault = vault
@@ -126,9 +125,12 @@ class Intake:
         reason = await self._unfit(arrived.files)
         if reason is not Reason.NONE:
             return await self._refused(arrived, recipient, fingerprint, reason)
-        content = self._content(arrived)
         try:
-            return await self._accepted(arrived, sender, recipient, content, fingerprint)
+            content, joint = self._contents.signed(directory, self._contents.of(arrived))
+        except EnvelopeError:
+            return await self._refused(arrived, recipient, fingerprint, Reason.SIGNATURE)
+        try:
+            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint)
         except ConflictError:
             # The same arrival in two hands at once: one wins, and its answer holds for both.
             known = await self._store.get(Arrival, arrived.channel, arrived.id)
@@ -179,46 +181,21 @@ class Intake:
         )
         await self._store.commit(Work(changes=(Insert(row),) if row else (), entries=(entry,)))
 
-    # --- what it is --------------------------------------------------------------------------------------------------
-
-    def _content(self, arrived: Arrived) -> Content:
-        """A form of ours that is valid at its stage, or a readable message: never nothing."""
-        found = self._form(arrived.data) if arrived.data is not None else None
-        if found is not None:
-            return found
-        fields: dict[str, Any] = {}
-        for name, text in (
-            ("subject", arrived.subject[:256]),
-            ("sender_reference", arrived.reference[:256]),
-            ("text", arrived.text[:MAX_TEXT] or NO_TEXT),
-        ):
-            if text:
-                fields[name] = text
-        return Content(self._forms.get(*PLAIN), _body(Stage.S1, fields), "")
-
-    def _form(self, data: Mapping[str, Any]) -> Content | None:
-        try:
-            name, version = data["form"]
-            body = data["body"]
-            stage = Stage(str(body["stage"]))
-            form = self._forms.get(str(name), int(version))
-            fields = dict(body["fields"])
-            check_stage(form, fields, stage)
-        except (KeyError, TypeError, ValueError, InvalidFormError, UnknownFormError):
-            return None
-        held = [str(one) for one in body.get("held_back", []) if isinstance(one, str)][:64]
-        kept = {key: body[key] for key in ("basis", "deciders", "kind", "statement") if key in body}
-        consents = tuple(one for one in body.get("consents", ()) if isinstance(one, Mapping))
-        return Content(form, {**_body(stage, fields, held), **kept}, str(data.get("message", "")), consents)
-
     # --- sealed ------------------------------------------------------------------------------------------------------
 
     async def _accepted(
-        self, arrived: Arrived, sender: Inbox, recipient: Inbox, content: Content, fingerprint: bytes
+        self,
+        arrived: Arrived,
+        directory: Snapshot,
+        sender: Inbox,
+        recipient: Inbox,
+        content: Content,
+        joint: Joint | None,
+        fingerprint: bytes,
     ) -> Answer:
         place = await self._belonging.place(arrived, sender, recipient, content)
         now = self._clock.now()
-        message, new_message = await self._message(arrived, place, content, now)
+        message, new_message = await self._message(arrived, place, content, joint, now)
         files, rows = [], []
         envelope_id = EnvelopeId(str(uuid.uuid4()))
         for file in arrived.files:
@@ -243,6 +220,8 @@ class Intake:
             not_after=Instant(now + content.form.ttl_days * DAY),
             body=content.body,
             attachments=tuple(files),
+            document=joint.document if joint else b"",
+            document_blind=joint.blind if joint else b"",
         )
         sealed = await self._sealer.seal(letter)
         envelope = Envelope(
@@ -271,9 +250,13 @@ class Intake:
             reference=arrived.id,
         )
         receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
+        ended, entries = await self._told(place, content, now)
+        if joint is not None:
+            ended = [*ended, *await self._answers.changes(directory, place, message, content.body, joint, now)]
         changes: list[Change] = [
             *await self._belonging.changes(arrived, place, message, content),
             *await self._consents.mirrored(recipient.administration, place.case.id, content.consents),
+            *ended,
             *([Insert(message), Insert(await self._record(message, arrived))] if new_message else []),
             Insert(envelope),
             Insert(sealed.wrap),
@@ -294,22 +277,38 @@ class Intake:
             outcome=str(arrived.channel),
             detail={"transcript": envelope.transcript.hex(), "origin": str(arrived.origin)},
         )
-        facts = ((await self._directory.current()).fact, *sealed.facts)
-        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry,)))
+        facts = (directory.fact, *sealed.facts)
+        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry, *entries)))
         return Answer()
 
-    async def _message(self, arrived: Arrived, place: Place, content: Content, now: Instant) -> tuple[Message, bool]:
+    async def _told(self, place: Place, content: Content, now: Instant) -> tuple[Sequence[Change], Sequence[LogEntry]]:
+        """What a notice of the sender's changes here, beside being read."""
+        fields = content.body["fields"]
+        if content.form.id != NOTICE or place.new_case:
+            return (), ()
+        about = str(fields.get("about", ""))
+        if fields.get("kind") == "CONSENT_WITHDRAWN":
+            return await self._consents.ended_outside(place.case.id, about)
+        if fields.get("kind") == "ANSWER_DISAGREED":
+            return await self._answers.disagreed(place, about, now), ()
+        return (), ()
+
+    async def _message(
+        self, arrived: Arrived, place: Place, content: Content, joint: Joint | None, now: Instant
+    ) -> tuple[Message, bool]:
         """The message row: the one that another seat's envelope already made, or a new one.
 
         A sender cannot join another's message: same sender, same case, same form, same origin.
         """
+        document = joint.document if joint else b""
         if _is_uuid(content.message):
             there = await self._store.get(Message, content.message)
-            if there is not None and (there.sender, there.case, there.form_type, there.origin) == (
+            if there is not None and (there.sender, there.case, there.form_type, there.origin, there.document) == (
                 place.sender.id,
                 place.case.id,
                 content.form.id,
                 arrived.origin,
+                document,
             ):
                 return there, False
             identifier = str(uuid.uuid4()) if there is not None else content.message
@@ -326,6 +325,7 @@ class Intake:
                 origin=arrived.origin,
                 decision=DecisionId(str(uuid.uuid4())),
                 in_reply_to=await self._belonging.answered(arrived, place),
+                document=document,
                 created_at=now,
             ),
             True,
@@ -381,16 +381,6 @@ class Intake:
             answer=str(reason),
             at=self._clock.now(),
         )
-
-
-def _body(stage: Stage, fields: Mapping[str, Any], held_back: Sequence[str] = ()) -> dict[str, Any]:
-    return {
-        "stage": str(stage),
-        "fields": dict(fields),
-        "held_back": list(held_back),
-        "attachments_held_back": 0,
-        "basis": [],
-    }
 
 
 def _is_uuid(text: str) -> bool:

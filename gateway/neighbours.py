@@ -145,6 +145,7 @@ class Parcel:
     case_reference: str
     form: Form
     body: Mapping[str, Any]
+    data: Mapping[str, Any]  # the form for a gateway like this one: what `Arrived.data` is on the other side
     created: Instant
     files: tuple[ParcelFile, ...] = ()
 

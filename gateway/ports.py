@@ -179,6 +179,9 @@ class Store(Protocol):
     async def conversations_of(self, case: CaseId) -> list[path.Conversation]:
         """With whom outside this case is spoken of, and under which id."""
 
+    async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
+        """What an inbox is still to be told, oldest first."""
+
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         """What came in as this message: one for each inbox that it was addressed to."""
 
@@ -415,6 +418,14 @@ class Sealer(Protocol):
 
     async def endorse(self, administration: AdministrationId, document: bytes) -> Endorsement: ...
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None: ...
+
+    def check_outside(
+        self, public_key: bytes, signature: bytes, administration: AdministrationId, document: bytes, pinned: str
+    ) -> bool:
+        """Whether a signature of an authority outside is under the key that `pinned` (SHA-256, hexadecimal) names.
+
+        False when nothing is pinned. Raises EnvelopeError when the signature does not hold, or another key is pinned.
+        """
 
     async def receipt(self, envelope: path.Envelope, kind: path.ReceiptKind, *, at: Instant) -> path.Receipt:
         """A receipt signed by the recipient's administration over the envelope's transcript."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gateway.accounts import Accounts
 from gateway.administration import Administering
+from gateway.announcements import Announcements
 from gateway.answers import Answers
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
@@ -121,6 +122,7 @@ class Gateway:
     outbox: Outbox
     channels: Channels
     intake: Intake
+    announcements: Announcements
     opening: Opening
     answers: Answers
     queue: Queue
@@ -213,6 +215,19 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
     review = Review(store, ports.tiles, vault, auditor, rights)
     handover = Handover(clock)
+    channels = Channels(
+        store,
+        ports.blobs,
+        directory,
+        forms,
+        integrity,
+        ports.opener,
+        ports.attachments,
+        ports.shred,
+        auditor,
+        clock,
+        owner=owner,
+    )
     return Gateway(
         ports=ports,
         forms=forms,
@@ -232,19 +247,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         attachments=attachments,
         sending=sending,
         outbox=Outbox(store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner),
-        channels=Channels(
-            store,
-            ports.blobs,
-            directory,
-            forms,
-            integrity,
-            ports.opener,
-            ports.attachments,
-            ports.shred,
-            auditor,
-            clock,
-            owner=owner,
-        ),
+        channels=channels,
+        announcements=Announcements(store, directory, forms, channels, auditor, clock),
         intake=Intake(
             store,
             ports.blobs,

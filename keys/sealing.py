@@ -26,7 +26,7 @@ from gateway.ports import Clock, Endorsement, Letter, Opened, Sealed, ShredKeys
 from keys import suites
 from keys.channelkeys import OUT, ChannelKeys, channel_owner
 from keys.memberkeys import MemberKeys
-from keys.records import Records
+from keys.records import Records, fingerprint
 
 _ENVELOPE: Final = b"sambud/v1/envelope\x00"
 _RECEIPT: Final = b"sambud/v1/receipt\x00"
@@ -121,6 +121,16 @@ class EnvelopeSealer:
 
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None:
         await check_endorsement(self._records, endorsement, document, at=at)
+
+    def check_outside(
+        self, public_key: bytes, signature: bytes, administration: AdministrationId, document: bytes, pinned: str
+    ) -> bool:
+        if public_key in suites.SMALL_ORDER or (pinned and fingerprint(public_key) != pinned):
+            raise form.rejected("an authority outside signs with another key than is known")
+        octets = _ENDORSEMENT + form.endorsement_hash(administration, document)
+        if not suites.verifies(public_key, signature, octets):
+            raise form.rejected("the signature of an authority outside does not hold")
+        return bool(pinned)
 
     async def receipt(self, envelope: Envelope, kind: ReceiptKind, *, at: Instant) -> Receipt:
         signer = await self._records.signing(envelope.administration)

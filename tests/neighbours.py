@@ -78,7 +78,7 @@ class Wire:
         self.carried.append(str(parcel.id))
         if str(parcel.id) not in self.outcomes:
             self.outcomes[str(parcel.id)] = Told(Telling.IN_TRANSIT, reference=str(parcel.id))
-            self.other.waiting.append(await _as_arrival(parcel))
+            self.other.waiting.append(await as_arrival(parcel))
         return self.outcomes[str(parcel.id)]
 
     async def outcome(self, reference: str) -> Told:
@@ -99,17 +99,12 @@ class Wire:
         return Seen(exists=None)
 
 
-async def _as_arrival(parcel: Parcel) -> Arrived:
+async def as_arrival(parcel: Parcel) -> Arrived:
     files = []
     for file in parcel.files:
         octets = b"".join([piece async for piece in file.read()])
         files.append(ArrivedFile(name=file.name, media_type=file.media_type, octets=octets))
-    data = {
-        "form": [parcel.form.id, parcel.form.version],
-        "body": dict(parcel.body),
-        "message": str(parcel.message),
-        "case": parcel.case_reference,
-    }
+    data = dict(parcel.data)
     return Arrived(
         channel=WIRE,
         origin=Origin.SDK,
@@ -144,6 +139,7 @@ class Pair:
                 await county.deliver()
                 await take_in(county, wire)
                 await county.gateway.channels.run_once(WIRE)
+                await county.gateway.announcements.run_once()
             self.first.clock.advance(10 * SECOND)
 
 

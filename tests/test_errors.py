@@ -15,7 +15,11 @@ KINDS = {
     if isinstance(kind, type) and issubclass(kind, GatewayError)
 }
 #: Never told to anybody: caught where it is raised, or a fault of the program that stops its start.
-INWARD = {("gateway/deliver.py", "EnvelopeError"), ("gateway/channels.py", "EnvelopeError")}
+INWARD = {
+    ("gateway/deliver.py", "EnvelopeError"),
+    ("gateway/channels.py", "EnvelopeError"),
+    ("gateway/parcels.py", "EnvelopeError"),
+}
 
 
 def raised() -> list[tuple[str, int, str, set[str | None]]]:

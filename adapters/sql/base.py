@@ -98,6 +98,9 @@ class SqlReadings(ABC):
     async def conversations_of(self, case: CaseId) -> list[path.Conversation]:
         return await self._read("conversations_of", case=case)
 
+    async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
+        return await self._read("notices_waiting", inbox=inbox, limit=limit)
+
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         return await self._read("arrivals_of", message=message)
 

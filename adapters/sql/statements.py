@@ -104,6 +104,16 @@ QUERIES: Final[Mapping[str, Query]] = {
     "conversations_of": _where(
         path.Conversation, "case", order=(_t(path.Conversation).c.channel, _t(path.Conversation).c.party)
     ),
+    "notices_waiting": Query(
+        _all(path.Notice)
+        .where(
+            _t(path.Notice).c.inbox == bindparam("inbox"),
+            _t(path.Notice).c.state == "pending",
+        )
+        .order_by(_t(path.Notice).c.created_at, _t(path.Notice).c.id)
+        .limit(bindparam("limit")),
+        path.Notice,
+    ),
     "arrivals_of": _where(path.Arrival, "message", order=(_t(path.Arrival).c.id,)),
     "users": _where(identity.User, order=(_t(identity.User).c.id,)),
     "user_by_login": _where(identity.User, "login"),

@@ -56,6 +56,7 @@ class Administration(DecidingRow):
     organisation: OrganisationId
     name: str
     outside: bool = False  # hosted by another gateway, or by none: nobody here is a member
+    signing_key: str = ""  # of one outside: SHA-256 (hexadecimal) of the key S that its joint answers are signed with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -373,7 +373,7 @@ class SeatAnswer(VersionedRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(VersionedRow):
-    """Something a later channel will tell an inbox, without content: kind and inbox only."""
+    """Something an inbox is to be told, without content. `about` is the id of what it is about, where there is one."""
 
     TABLE: ClassVar[str] = "notice"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -382,6 +382,7 @@ class Notice(VersionedRow):
     inbox: InboxId
     kind: str
     case: CaseId
+    about: str = ""
     state: str = "pending"
     created_at: Instant
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,17 +13,17 @@ from typing import Any
 import pytest
 
 from gateway.audit import AuditAction
-from gateway.errors import EnvelopeError
-from gateway.model.base import MINUTE, SECOND, MessageId
+from gateway.errors import EnvelopeError, RefusedError
+from gateway.model.base import MINUTE, SECOND, InboxId, MessageId
 from gateway.model.classes import Category
 from gateway.model.keys import EnvelopeWrap
-from gateway.model.path import Case, Channel, Origin, Way
+from gateway.model.path import Case, Channel, Consent, Origin, Way
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Telling, Told
 from gateway.ports import Update, Work
 from gateway.sessions import Signed
-from gateway.states import CaseState, DeliveryState
-from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, County
-from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
+from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, VAXJO, County
+from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of, as_arrival
 
 
 @pytest.fixture
@@ -358,3 +359,128 @@ async def test_what_has_arrived_can_no_longer_be_opened_on_its_way_and_the_sende
     with pytest.raises(EnvelopeError):
         await pair.first.gateway.ports.opener.open_leaving(envelope, wrap, Way(WIRE, address_of(SEAT_E)))
     assert (await pair.first.open(worker, ALVESTA, message)).opened.body["fields"]
+
+
+@pytest.mark.slow
+async def test_a_withdrawal_reaches_the_parties_outside_and_ends_what_they_would_rest_on(pair: Pair) -> None:
+    """§2.4: told without content; the receiver's own disclosure can no longer rest on it."""
+    worker = await pair.first.sign_in("al-sos")
+    case, consent = await pair.first.consented_case(worker)
+    sent = await pair.first.send_referral(worker, case.id)
+    await pair.exchange()
+    ekeliden = await pair.second.sign_in("ek-chef")
+    await pair.second.open(ekeliden, SEAT_E, sent.message)
+    mirrored = await pair.second.store.get(Consent, consent.id)
+    assert mirrored is not None
+    assert mirrored.state is ConsentState.GIVEN
+
+    await pair.first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+    await pair.exchange()
+
+    mirrored = await pair.second.store.get(Consent, consent.id)
+    assert mirrored is not None
+    assert mirrored.state is ConsentState.WITHDRAWN
+    with pytest.raises(RefusedError):
+        await pair.second.gateway.answers.propose(ekeliden, SEAT_E, sent.message, pair.second.answer())
+    newest = (await pair.second.gateway.inboxes.page(ekeliden, SEAT_E))[0]
+    told = await pair.second.gateway.opening.open(ekeliden, newest.item.envelope)
+    assert told.message.form_type == "case_notice"
+    assert told.opened.body["fields"]["kind"] == "CONSENT_WITHDRAWN"  # type: ignore[index]
+
+
+@pytest.mark.slow
+async def test_nobody_outside_withdraws_a_consent_that_was_recorded_here(pair: Pair) -> None:
+    worker = await pair.first.sign_in("al-sos")
+    case, consent = await pair.first.consented_case(worker)
+    await pair.first.send_referral(worker, case.id)
+    await pair.exchange()
+    changes, entries = await pair.first.gateway.consents.ended_outside(case.id, consent.id)
+    assert (changes, entries) == ([], [])
+
+
+async def _proposed(pair: Pair) -> tuple[Signed, Signed, Case, MessageId]:
+    """Växjö's worker asks; Ekeliden, at the region's gateway, proposes; the proposal has come to Novus, at Växjö's."""
+    vaxjo, region = pair.first, pair.second
+    worker = await vaxjo.sign_in("vx-sos")
+    units = ("vaxjo.vuxen", "ekeliden", "novus")
+    parties = [{"from": one, "to": other} for one in units for other in units if one != other]
+    case, _ = await vaxjo.consented_case(worker, VAXJO, parties=parties)
+    sent = await vaxjo.send_referral(worker, case.id, inbox=VAXJO)
+    await pair.exchange()
+    ekeliden, novus = await region.sign_in("ek-chef"), await vaxjo.sign_in("no-chef")
+    await region.open(ekeliden, SEAT_E, sent.message)
+    await vaxjo.open(novus, SEAT_N, sent.message)
+    proposal = await region.gateway.answers.propose(ekeliden, SEAT_E, sent.message, region.answer())
+    await pair.exchange()
+    return worker, novus, case, proposal.message
+
+
+@pytest.mark.slow
+async def test_a_joint_answer_is_signed_by_two_authorities_that_share_no_gateway() -> None:
+    """Design §2: a proposal seat to seat, a confirmation over the same commitment, one message to the case worker."""
+    async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
+        vaxjo, region = pair.first, pair.second
+        worker, novus, case, proposal = await _proposed(pair)
+
+        answer = await vaxjo.gateway.answers.confirm(novus, SEAT_N, proposal)
+        await pair.exchange()
+
+        read = await vaxjo.open(worker, VAXJO, answer.message)
+        assert [one.administration for one in read.opened.endorsements] == ["vaxjo.nav"]
+        [outside] = read.opened.body["endorsed_outside"]  # type: ignore[misc]
+        assert outside["administration"] == "region.hsv"
+        assert outside["known"] is False  # the directory names no key of the region's
+        ours, theirs = await vaxjo.store.get(Case, case.id), await _case_of(region, SEAT_E)
+        assert ours is not None
+        assert (ours.state, ours.matched_units) == (theirs.state, theirs.matched_units)
+        assert ours.state is CaseState.MATCHED
+        for county in (vaxjo, region):
+            [row] = await county.store.answers_of((await _case_of(county, SEAT_E)).id)
+            assert (row.state, row.proposal, row.answer) == (AnswerState.CONFIRMED, proposal, answer.message)
+
+
+async def _case_of(county: County, party: str) -> Case:
+    [case] = await county.store.cases_of(InboxId(party), after=None, limit=2)
+    return case
+
+
+@pytest.mark.slow
+async def test_a_disagreement_stays_between_the_seats_and_both_gateways_know_it() -> None:
+    async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
+        vaxjo, region = pair.first, pair.second
+        worker, novus, _, proposal = await _proposed(pair)
+        before = len(await vaxjo.gateway.inboxes.page(worker, VAXJO))
+        await vaxjo.gateway.answers.disagree(novus, SEAT_N, proposal)
+        await pair.exchange()
+        for county in (vaxjo, region):
+            [row] = await county.store.answers_of((await _case_of(county, SEAT_E)).id)
+            assert row.state is AnswerState.DISAGREED
+        assert len(await vaxjo.gateway.inboxes.page(worker, VAXJO)) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["words", "signature", "blind", "none"])
+async def test_a_proposal_whose_words_are_not_the_ones_that_were_signed_is_refused(change: str) -> None:
+    """What both sign is a commitment to the words: another word, another blind, another signature is refused."""
+    async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
+        taken: list[Arrived] = []
+        held = pair.two.hand_over
+
+        async def keep(parcel: Parcel) -> Told:
+            taken.append(parcel)  # type: ignore[arg-type]
+            return await held(parcel)
+
+        pair.two.hand_over = keep  # type: ignore[method-assign]
+        await _proposed(pair)
+        [arrived] = [await as_arrival(one) for one in taken if one.form.id == "board_response"]  # type: ignore[attr-defined]
+        data: dict[str, Any] = json.loads(json.dumps(arrived.data))
+        if change == "words":
+            data["body"]["fields"]["result"] = "NOVUS"
+        elif change == "signature":
+            data["endorsements"][0]["signature"] = "00" * 64
+        elif change == "blind":
+            data["blind"] = "00" * 32
+        else:
+            data["endorsements"] = []
+        forged = dataclasses.replace(arrived, id=str(uuid.UUID(int=9)), data=data, original=b"forged")
+        assert await pair.first.gateway.intake.take(forged) == Answer(Reason.SIGNATURE)

@@ -26,9 +26,13 @@ def _octets(name: str) -> sa.Column[bytes]:
 def upgrade() -> None:
     with op.batch_alter_table("administration") as table:
         table.add_column(sa.Column("outside", sa.Boolean(), nullable=False, server_default=sa.false()))
+        table.add_column(sa.Column("signing_key", sa.Text(), nullable=False, server_default=""))
     with op.batch_alter_table("delivery") as table:
         table.add_column(sa.Column("reference", sa.Text(), nullable=False, server_default=""))
         table.add_column(sa.Column("reason", sa.Text(), nullable=False, server_default=""))
+    with op.batch_alter_table("notice") as table:
+        table.add_column(sa.Column("about", sa.Text(), nullable=False, server_default=""))
+    op.create_index("ix_notice_inbox_state_created_at", "notice", ["inbox", "state", "created_at"])
     op.create_table(
         "route",
         _text("inbox"),
@@ -80,8 +84,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("arrival", "conversation", "channel_key", "route"):
         op.drop_table(name)
+    op.drop_index("ix_notice_inbox_state_created_at", "notice")
+    with op.batch_alter_table("notice") as table:
+        table.drop_column("about")
     with op.batch_alter_table("delivery") as table:
         table.drop_column("reason")
         table.drop_column("reference")
     with op.batch_alter_table("administration") as table:
+        table.drop_column("signing_key")
         table.drop_column("outside")

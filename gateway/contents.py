@@ -1,0 +1,104 @@
+"""Contents: what an arrival is to us – a form that we know, valid at its stage, or a readable message (§3, step 5).
+
+Why this exists: a gateway like this one sends data, any other client sends text and files, and somebody hostile sends
+whatever they like. What is no form of ours is a message with its text, never nothing; what claims to be a form is one
+only when its stage's own schema says so, and of everything else that lies beside it only known, bounded texts are kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from gateway.belonging import Content
+from gateway.compose import check_stage
+from gateway.directory import Snapshot
+from gateway.envelope import canonical, rejected
+from gateway.errors import InvalidFormError, UnknownFormError
+from gateway.forms import FormCatalogue
+from gateway.model.classes import Stage
+from gateway.neighbours import Arrived
+from gateway.outside_answers import Joint, OutsideAnswers, joint_of
+
+PLAIN: Final = ("outside_message", 1)
+ANSWER: Final = "board_response"
+MAX_TEXT: Final = 100_000
+NO_TEXT: Final = "Avsändaren har inte skrivit något. Se bilagorna."
+
+
+class Contents:
+    """Reads arrivals."""
+
+    def __init__(self, forms: FormCatalogue, answers: OutsideAnswers) -> None:
+        self._forms = forms
+        self._answers = answers
+
+    def of(self, arrived: Arrived) -> Content:
+        """A form of ours that is valid at its stage, or a readable message: never nothing."""
+        found = self._form(arrived.data) if arrived.data is not None else None
+        if found is not None:
+            return found
+        fields: dict[str, Any] = {}
+        for name, text in (
+            ("subject", arrived.subject[:256]),
+            ("sender_reference", arrived.reference[:256]),
+            ("text", arrived.text[:MAX_TEXT] or NO_TEXT),
+        ):
+            if text:
+                fields[name] = text
+        return Content(self._forms.get(*PLAIN), _body(Stage.S1, fields), "")
+
+    def _form(self, data: Mapping[str, Any]) -> Content | None:
+        try:
+            name, version = data["form"]
+            body = data["body"]
+            stage = Stage(str(body["stage"]))
+            form = self._forms.get(str(name), int(version))
+            fields = dict(body["fields"])
+            check_stage(form, fields, stage)
+        except (KeyError, TypeError, ValueError, InvalidFormError, UnknownFormError):
+            return None
+        kept = {"basis": _texts(body, "basis"), "deciders": _texts(body, "deciders")}
+        kept |= {key: body[key] for key in ("kind", "statement") if isinstance(body.get(key), str)}
+        told = {**_body(stage, fields, _texts(body, "held_back")), **{key: one for key, one in kept.items() if one}}
+        try:
+            canonical(told)
+        except ValueError:
+            return None  # a number that no form of ours writes
+        consents = body.get("consents")
+        listed = [one for one in consents if isinstance(one, Mapping)] if isinstance(consents, list) else []
+        return Content(form, told, str(data.get("message", "")), tuple(listed), data)
+
+    def signed(self, directory: Snapshot, content: Content) -> tuple[Content, Joint | None]:
+        """An answer's signed commitment, checked; the endorsements go into the payload with whether they are known.
+
+        Raises:
+            EnvelopeError: it does not hold, or does not parse.
+        """
+        if content.form.id != ANSWER:
+            return content, None
+        try:
+            joint = joint_of(content.data or {})
+        except (KeyError, TypeError, ValueError) as fault:
+            raise rejected(fault) from fault
+        if joint is None:
+            return content, None
+        kept = self._answers.checked(directory, joint, content.body["fields"])
+        return dataclasses.replace(content, body={**content.body, "endorsed_outside": kept}), joint
+
+
+def _body(stage: Stage, fields: Mapping[str, Any], held_back: Sequence[str] = ()) -> dict[str, Any]:
+    return {
+        "stage": str(stage),
+        "fields": dict(fields),
+        "held_back": list(held_back),
+        "attachments_held_back": 0,
+        "basis": [],
+    }
+
+
+def _texts(body: Mapping[str, Any], name: str) -> list[str]:
+    """The texts of a list, bounded: what else a sender put there is left out."""
+    found = body.get(name)
+    return [one[:256] for one in found if isinstance(one, str)][:64] if isinstance(found, list) else []

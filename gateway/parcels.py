@@ -1,0 +1,132 @@
+"""Parcels: an opened projection as a neighbour gets it (docs/channels.md §1).
+
+Why this exists: what is handed over is made in one place, so that no channel can carry a field more than the envelope
+held. A parcel lives in a worker's memory; its files are read from their blobs when the neighbour asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from gateway.directory import Snapshot
+from gateway.errors import EnvelopeError
+from gateway.forms import FormCatalogue
+from gateway.model.base import AttachmentId, MessageId
+from gateway.model.keys import KeyRecord
+from gateway.model.path import Attachment, Case, Channel, Conversation, Envelope, Message, Way
+from gateway.neighbours import Parcel, ParcelFile
+from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Opened, Store
+
+
+class Parcels:
+    """Makes parcels."""
+
+    def __init__(self, store: Store, blobs: Blobs, forms: FormCatalogue, attachments: AttachmentSealer) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._forms = forms
+        self._attachments = attachments
+
+    async def conversation(self, envelope: Envelope, channel: Channel) -> Conversation:
+        """The conversation of this case with this party; a case that began here gives it its own id."""
+        known = await self._store.conversations_of(envelope.case)
+        same = [row for row in known if row.channel is channel]
+        theirs = [row for row in same if row.party == envelope.inbox]
+        identifier = (theirs or same)[0].id if same else str(envelope.case)
+        return Conversation(
+            administration=envelope.administration,
+            channel=channel,
+            id=identifier,
+            party=envelope.inbox,
+            case=envelope.case,
+        )
+
+    async def of(self, envelope: Envelope, message: Message, way: Way, opened: Opened, directory: Snapshot) -> Parcel:
+        case = await self._store.get(Case, envelope.case)
+        if case is None:
+            raise EnvelopeError("an envelope without its case")
+        sender = directory.inbox(message.sender)
+        own = next((route for route in directory.ways_to(sender.id) if route.channel is way.channel), None)
+        theirs = next((route for route in directory.ways_to(envelope.inbox) if route.channel is way.channel), None)
+        conversation = await self.conversation(envelope, way.channel)
+        return Parcel(
+            id=envelope.id,
+            message=message.id,
+            sender=sender,
+            sender_address=own.address if own else "",
+            recipient=directory.inbox(envelope.inbox),
+            address=way.address,
+            pin=theirs.pin if theirs and theirs.address == way.address else "",
+            conversation=conversation.id,
+            replies_to=await self._replies_to(message, envelope, way.channel),
+            case_reference=case.reference,
+            form=self._forms.get(message.form_type, message.form_version),
+            body=opened.body,
+            data=await self._data(message, case, opened),
+            created=message.created_at,
+            files=tuple([await self._file(envelope, message, file) for file in opened.attachments]),
+        )
+
+    async def _data(self, message: Message, case: Case, opened: Opened) -> dict[str, Any]:
+        """The form as data: words, and for a joint answer what both authorities signed."""
+        data = form_data(message.id, case.reference, message.form_type, message.form_version, opened.body)
+        if message.in_reply_to is not None:
+            data["answers"] = message.in_reply_to  # between gateways a message has one id; a third party knows no other
+        if not opened.document:
+            return data
+        endorsements = [dict(one) for one in opened.body.get("endorsed_outside", ()) if isinstance(one, Mapping)]  # type: ignore[attr-defined]
+        for one in opened.endorsements:
+            record = await self._store.get(KeyRecord, one.signer)
+            if record is None:
+                raise EnvelopeError("an endorsement without its key record")
+            endorsements.append(
+                {
+                    "administration": one.administration,
+                    "public_key": record.public_key.hex(),
+                    "signature": one.signature.hex(),
+                }
+            )
+        return {
+            **data,
+            "document": opened.document.hex(),
+            "blind": opened.document_blind.hex(),
+            "endorsements": endorsements,
+        }
+
+    async def _replies_to(self, message: Message, envelope: Envelope, channel: Channel) -> str:
+        """What the recipient knows the answered message as: its own id when it wrote it, our envelope's when we did."""
+        if message.in_reply_to is None:
+            return ""
+        answered = await self._store.get(Message, message.in_reply_to)
+        if answered is None:
+            return ""
+        arrivals = [row for row in await self._store.arrivals_of(answered.id) if row.channel is channel]
+        if arrivals and answered.sender == envelope.inbox:
+            # Each seat got it under an id of its own: the answer names the one that its sender was sent.
+            own = [row for row in arrivals if row.inbox == message.sender]
+            return (own or arrivals)[0].id
+        for earlier in await self._store.envelopes_of(answered.id):
+            if earlier.inbox == envelope.inbox and not earlier.sender_copy:
+                return earlier.id
+        return ""
+
+    async def _file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
+        rows = await self._store.attachments_under(envelope.id)
+        blob = next((row.blob for row in rows if row.attachment == file.id), None)
+        if blob is None:
+            raise EnvelopeError("an attachment without its blob")
+        upload = await self._store.get(Attachment, AttachmentId(file.id))
+        sealed_by = upload.administration if upload else message.administration
+
+        def read() -> AsyncIterator[bytes]:
+            return self._attachments.open(file, sealed_by, self._blobs.read(blob))
+
+        return ParcelFile(name=file.name, media_type=file.media_type, size=file.size, read=read)
+
+
+def form_data(
+    message: MessageId, case_reference: str, form_type: str, form_version: int, body: Mapping[str, object]
+) -> dict[str, Any]:
+    """What a gateway like this one reads a form from."""
+    return {"form": [form_type, form_version], "body": dict(body), "message": message, "case": case_reference}
