@@ -107,12 +107,12 @@ class SystemWiring:
         renderer = Web(gateway, routes, NAV, desk=demo, duty_phones=settings.duty_phones)
         app = application(gateway, routes, renderer, names=Names(settings.public_url))
         async with listening(app, settings.host, settings.port, unix=settings.socket) as address:
-            ready(address)
-            tell(READY)
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(name, stop.set)
+            ready(address)  # from here on, a signal ends it in good order
+            tell(READY)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(workers.run(gateway, lambda at: keyring.shred.sweep(older_than=at)))
                 living = group.create_task(keep_alive())

@@ -11,6 +11,7 @@ no verdict, no attachment. Malware scanning is not here yet: the verdict is the 
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import hashlib
 import json
 import secrets
@@ -26,7 +27,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.drafts import Drafts
 from gateway.errors import AttachmentError, InvalidRequestError, NotFoundError
-from gateway.model.base import AdministrationId, AttachmentId, DraftId
+from gateway.model.base import MINUTE, AdministrationId, AttachmentId, DraftId, Fact, Instant
 from gateway.model.classes import Category
 from gateway.model.path import Attachment, AttachmentState
 from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Delete, Insert, Store, Work, Worksheets
@@ -34,6 +35,8 @@ from gateway.rights import Rights
 from gateway.sessions import Signed
 
 MAX_ATTACHMENTS: Final = 20
+#: The sweeper takes a blob that no row named for an hour. A process that was stopped in between names it too late.
+NAMED_WITHIN: Final = 30 * MINUTE
 MAX_NAME_BYTES: Final = 255
 SNIFF_BYTES: Final = 4096
 _COLUMN: Final = "sealed"
@@ -154,6 +157,7 @@ class Attachments:
         file, blob = await sealed_file(
             self._sealer, self._blobs, draft.administration, name, chunks, max_bytes=self._max_bytes
         )
+        named_by = Instant(self._clock.now() + NAMED_WITHIN)
         attachment = file.id
         row = Attachment(
             administration=draft.administration,
@@ -186,7 +190,8 @@ class Attachments:
             outcome="accepted",
         )
         # A crash before this commit leaves a blob that no row names: the worker sweeps it.
-        await self._store.commit(Work(expects=standing.facts, changes=(Insert(row),), entries=(entry,)))
+        expects = tuple(_until(fact, named_by) for fact in standing.facts)
+        await self._store.commit(Work(expects=expects, changes=(Insert(row),), entries=(entry,)))
         return row
 
     async def listed(self, signed: Signed, draft_id: DraftId) -> list[Stored]:
@@ -287,6 +292,11 @@ async def sealed_file(
         sealed_sha256=sealed.digest.digest(),
     )
     return file, blob
+
+
+def _until(fact: Fact, instant: Instant) -> Fact:
+    """`fact`, and not later than `instant`."""
+    return dataclasses.replace(fact, valid_until=min(fact.valid_until or instant, instant))
 
 
 def _item(attachment: AttachmentId, draft: DraftId, blob: str, size: int, sha256: bytes) -> str:

@@ -83,14 +83,20 @@ class FolderBlobs:
 
     async def delete(self, name: str) -> None:
         path = self._folder / name if _UNDER_WAY.match(name) else self._path(name)
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as trouble:
+            raise _trouble(trouble) from trouble
 
     async def names(self, *, before: Instant) -> list[str]:
         def old() -> list[str]:
             found = [*self._folder.glob("??/*"), *self._folder.glob(f"*{_PART}")]
             return sorted(path.name for path in found if _changed(path) < before)
 
-        return await asyncio.to_thread(old)
+        try:
+            return await asyncio.to_thread(old)
+        except OSError as trouble:
+            raise _unreadable() from trouble
 
     def _path(self, name: str) -> Path:
         if not _NAME.match(name):
@@ -141,7 +147,7 @@ class FolderTiles:
 
     def _made(self, folder: Path) -> None:
         """See that `folder` is there, and durable in the one above it, up to the store's own."""
-        if folder in self._durable or folder == self._folder:
+        if folder == self._folder or (folder in self._durable and folder.is_dir()):
             return
         self._made(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

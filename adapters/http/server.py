@@ -9,8 +9,9 @@ sentence and an id, never a traceback.
 from __future__ import annotations
 
 import asyncio
+import errno
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -43,6 +44,7 @@ from gateway.errors import (
     InvalidRequestError,
     SessionEndedError,
     SetupError,
+    StoreUnavailableError,
 )
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
@@ -118,7 +120,7 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
         connection.began(request)
     with structlog.contextvars.bound_contextvars(correlation=correlation):
         try:
-            return await _bounded(request, handler)
+            return await _exhausted(_bounded(request, handler))
         except GatewayError as error:
             log.info("refused", code=error.code, status=error.status, method=request.method)
             told = await mishaps.refused(renderer, request, error) if renderer else problem(error, correlation)
@@ -147,6 +149,22 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
         finally:
             if connection is not None:
                 connection.ended()
+
+
+async def _exhausted(answer: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+    """What the machine lacks for a moment (memory, open files, threads) is no bug: 503, and the caller tries again."""
+    try:
+        return await answer
+    except (MemoryError, OSError, RuntimeError) as trouble:
+        if isinstance(trouble, OSError) and trouble.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
+        if isinstance(trouble, RuntimeError) and "can't start new thread" not in str(trouble):
+            raise
+        log.error("exhausted", kind=type(trouble).__name__)
+        raise StoreUnavailableError(
+            "the machine has no memory, files or threads to spare",
+            swedish="Det går inte att svara just nu.",
+        ) from trouble
 
 
 async def _bounded(request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]

@@ -24,7 +24,7 @@ from typing import Any, Final
 import structlog
 
 from gateway import failpoints
-from gateway.errors import StoreFullError, StoreUnavailableError
+from gateway.errors import OutcomeUnknownError, StoreFullError, StoreUnavailableError
 from gateway.ports import Work
 
 GROUP: Final = 64
@@ -149,7 +149,7 @@ class Writer:
 
     def _commit(self, group: list[Job]) -> None:
         """One transaction for all; every job has its result or error when this returns."""
-        connection = self._connection
+        connection, committing = self._connection, False
         try:
             if self._failed is not None:
                 raise _refused(StoreUnavailableError) from self._failed
@@ -159,11 +159,13 @@ class Writer:
             for job in group:
                 self._run(connection, job, sizes)
             failpoints.reached("store.before_commit")
+            committing = True
             connection.execute("COMMIT")
             failpoints.reached("store.after_commit")
         except BaseException as trouble:
             self._undo()
-            error = unavailable(trouble)
+            # A commit that could not be synced may still be found on the disk by the next process.
+            error = _unknown() if committing and broken(trouble) else unavailable(trouble)
             if error is not trouble:
                 error.__cause__ = trouble
                 log.warning("store", kind=type(trouble).__name__, name=getattr(trouble, "sqlite_errorname", ""))
@@ -221,6 +223,14 @@ def unavailable(trouble: BaseException) -> BaseException:
             next_step="Kontakta driften. Utkastet är kvar när det finns plats igen.",
         )
     return _refused(_Busy if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else StoreUnavailableError)
+
+
+def _unknown() -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        "the disk failed while a commit was written",
+        swedish="Disken svarade med ett fel när det skulle sparas: det kan vara sparat.",
+        next_step="Gör om precis samma sak om en stund. Var det redan sparat märks det, och inget blir dubbelt.",
+    )
 
 
 def _refused(kind: type[StoreUnavailableError]) -> StoreUnavailableError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from gateway import workers
 from gateway.errors import GatewayError
 from gateway.factors import code_for
 from gateway.forms.demo import demo_referral
-from gateway.model.base import HOUR, MINUTE, Instant
+from gateway.model.base import HOUR, MINUTE, AttachmentId, Instant
 from gateway.model.classes import Category
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Attachment, EnvelopeAttachment, ReceiptKind
@@ -60,15 +61,18 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(folder: Path, at: int, *, create: bool = False) -> AsyncIterator[tuple[County, dict[str, Any]]]:
+async def opened(
+    folder: Path, at: int, *, create: bool = False, reserve: int = 0
+) -> AsyncIterator[tuple[County, dict[str, Any]]]:
     """The gateway over the files of `folder`, as a process that starts now, and the ids that earlier ones left."""
     clock = ManualClock(Instant(at))
-    store = await SqliteStore.open(folder / "sambud.db", clock, create=create)
+    store = await SqliteStore.open(folder / "sambud.db", clock, create=create, reserve_percent=reserve)
     try:
         keyring = Keyring(ROOT, store, clock, folder / "keys.db")
         try:
             await keyring.start(create=create)
-            gateway = plugged(keyring, store, clock, FolderBlobs(folder / "blobs"), FolderTiles(folder / "log"))
+            blobs = FolderBlobs(folder / "blobs", reserve_percent=reserve)
+            gateway = plugged(keyring, store, clock, blobs, FolderTiles(folder / "log"))
             known = json.loads((folder / "known.json").read_text()) if not create else {}
             yield County(gateway, keyring, clock, store), known
         finally:
@@ -89,12 +93,12 @@ async def prepare(stage: Stage, folder: Path) -> None:
         applied = await gateway.register.apply(DEMO_DIRECTORY, passwords=password_of, by="test")
         county.seeds = {one.login: one.seed for one in applied.credentials}
         worker = await county.sign_in("al-sos")
-        case, _ = await county.consented_case(worker)
+        case, consent = await county.consented_case(worker)
         other, _ = await county.consented_case(worker)
         draft = await gateway.drafts.create(
             worker, ALVESTA, other.id, "placement_referral", 1, demo_referral(county.today)
         )
-        known |= {"case": case.id, "other": other.id, "draft": draft.id, "tokens": {}}
+        known |= {"case": case.id, "consent": consent.id, "other": other.id, "draft": draft.id, "tokens": {}}
         for login in ("al-sos", "ek-chef"):
             known["tokens"][login] = await _token(county, login)
 
@@ -451,3 +455,62 @@ async def _stands(county: County, known: dict[str, Any], kind: str, what: Any) -
     if kind == "delivered":
         return set(what) <= set(await _delivered(county, known))
     return bool(await _logged(county, name, "opened", what))
+
+
+# --- one act after the other, as the test says -----------------------------------------------------------------------
+
+
+async def hands(stage: Stage, folder: Path, at: int, reserve: int = 0) -> None:
+    """A process whose acts the test orders by name, on a folder where the message is delivered."""
+    async with opened(folder, at, reserve=reserve) as (county, known):
+        worker, chief = await _signed(county, known, "al-sos"), await _before_open(county, known)
+
+        async def act(order: str) -> Any:
+            word, _, more = order.partition(" ")
+            if word == "upload":
+                return await _upload(county, known, worker)
+            if word == "file":  # and taken out again: a draft holds twenty
+                row = AttachmentId(await _upload(county, known, worker))
+                return await county.gateway.attachments.remove(worker, known["draft"], row)
+            if word == "draft":
+                values = demo_referral(county.today)
+                row = await county.gateway.drafts.create(
+                    worker, ALVESTA, known["other"], "placement_referral", 1, values
+                )
+                return str(row.id)
+            if word == "open":
+                return await _open(county, known, chief)
+            if word == "read":
+                return len(await county.gateway.review.verify(sides=False)) and await _referrals(county, known)
+            if word == "refuse":  # something that must reach the log even when nothing else is taken
+                return await county.gateway.consents.withdraw(worker, ALVESTA, known["consent"])
+            if word == "publish":
+                return await _publish(county, known, None)
+            if word == "limit":
+                kind = getattr(resource, more.split()[0])
+                hard = resource.getrlimit(kind)[1]
+                resource.setrlimit(kind, (hard if more.split()[1] == "back" else int(more.split()[1]), hard))
+                return None
+            if word == "use":
+                return {"files": len(os.listdir("/proc/self/fd")), "memory": _resident(), "space": _space()}
+            raise AssertionError(f"no such order: {order}")
+
+        await stage.serve(act)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def _space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+
+
+async def sweep(stage: Stage, folder: Path, at: int) -> None:
+    """What the worker does every ten minutes."""
+    async with opened(folder, at) as (county, _known):
+
+        async def work(_: str) -> None:
+            await workers.sweep(county.gateway, lambda at: county.keyring.shred.sweep(older_than=at))
+
+        await stage.serve(work)

@@ -38,12 +38,23 @@ ROWS: Final[dict[str, Kind]] = {
     "D03": Kind(
         "power loss", "disk states rebuilt from a recording: unsynced writes and names lost, kept, mixed, torn"
     ),
+    "D04": Kind(
+        "kill between a file's sync and its commit", "SIGKILL by strace at each call of an upload, then a sweep"
+    ),
+    "D05": Kind("disk full at start, middle, commit", "tmpfs of 4 to 64 MiB; the reserve of 5 %"),
+    "D06": Kind("database locked by another process", "a second connection holds BEGIN IMMEDIATE"),
+    "D10": Kind("a sync fails once, then succeeds", "EIO by strace; also a served gateway"),
+    "D11": Kind("no file numbers, no memory", "RLIMIT_NOFILE and RLIMIT_AS, taken and given back"),
+    "D12": Kind("the log cannot be written", "full disk, read-only disk, full disk of tiles"),
+    "D16": Kind("kills and restores over both stores", "backups of three moments in every order; the sweeper killed"),
+    "D17": Kind("sweeper against a paused accept", "a sweep between decision and commit"),
     "D07": Kind(
         "PostgreSQL killed, crashed, restarted", "signals to postmaster and backends of a real server, clients retry"
     ),
     "D08": Kind("connection to PostgreSQL cut", "TCP proxy that cuts at message k of the protocol, in both directions"),
     "D09": Kind("serialization failure, deadlock", "two stores and a plain connection, scripted, on one PostgreSQL"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
+    "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
     "W08": Kind(
         "slow and idle callers, hoarded connections", "real connections; bounds in time by a clock of the test's"
     ),
