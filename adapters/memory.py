@@ -30,7 +30,7 @@ from gateway.model.base import (
     UserId,
     VersionedRow,
 )
-from gateway.ports import Clock, Committed, Cursor, Delete, Insert, Update, Work
+from gateway.ports import Clock, Committed, Cursor, Delete, Insert, QueueSigns, Update, Work
 from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, TaskState, step
 
 R = TypeVar("R", bound=Row)
@@ -469,6 +469,15 @@ class MemoryStore:
     async def logs(self) -> list[str]:
         return sorted({row.log for row in self._rows(log.AuditLeaf)})
 
+    async def queue_signs(self, *, most: int) -> QueueSigns:
+        rows = self._rows(path.Delivery)
+        watched = (DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.FAILED, DeliveryState.EXPIRED)
+        counts = {str(state): min(most, sum(row.state is state for row in rows)) for state in watched}
+        return QueueSigns(counts, min((row.due_at for row in rows if row.state is DeliveryState.QUEUED), default=None))
+
+    async def check_writable(self) -> None:
+        return None
+
     async def close(self) -> None:
         return None
 
@@ -538,6 +547,9 @@ class MemoryBlobs:
 
     async def names(self, *, before: Instant) -> list[str]:
         return sorted(self._blobs)  # it keeps no times: everything counts as old
+
+    async def check_writable(self) -> None:
+        return None
 
 
 class MemoryTiles:

@@ -6,24 +6,21 @@ Adapters are imported inside the functions that make them, so that a command tha
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from gateway import cli, workers
+from gateway import cli, logs, workers
 from gateway.demo import DemoDesk
 from gateway.errors import SetupError, StoreUnavailableError
+from gateway.measures import Counted
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
-from gateway.ports import Store
+from gateway.ports import UNMEASURED, Machine, Metrics, Store
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
 from gateway.usecases import Gateway, Options, Ports, build
@@ -55,11 +52,11 @@ class SystemWiring:
         from policies.engine import CedarPolicy
         from policies.priority import BoardPriority
 
-        clock = SystemClock(skew)
+        clock, metrics = SystemClock(skew), _metrics(settings)
         root = read_root(settings.root_key_file, data_dir=settings.data_dir)
         if create:  # PostgreSQL keeps its rows elsewhere; keys, blobs and the log still lie here
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = await _store(settings, clock, create=create)
+        store = await _store(settings, clock, metrics, create=create)
         keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
         try:
             await keyring.start(create=create)
@@ -77,12 +74,15 @@ class SystemWiring:
                 shred=keyring.shred,
                 maker=keyring.maker,
                 priority=BoardPriority(),
+                metrics=metrics,
+                machine=_machine(settings),
             )
             options = Options(
                 log_name=settings.log_name,
                 attachment_max_bytes=settings.attachment_max_bytes,
                 rules=SessionRules(window=settings.step_up_minutes * MINUTE),
                 totp_window=settings.totp_window,
+                reserve_percent=settings.disk_reserve_percent,
             )
             gateway = build(ports, options, owner=f"{os.uname().nodename}/{os.getpid()}")
             self._keyrings[id(gateway)] = keyring
@@ -94,6 +94,7 @@ class SystemWiring:
     async def serve(
         self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
     ) -> None:
+        from adapters.http import ops
         from adapters.http.address import Names
         from adapters.http.api import ROUTES
         from adapters.http.server import application, listening
@@ -103,12 +104,16 @@ class SystemWiring:
         from adapters.supervisor import READY, STOPPING, keep_alive, tell
 
         keyring = self._keyrings[id(gateway)]
-        routes = (*ROUTES, *PAGES, *(DEMO_PAGES if demo else ()))
+        routes = (*ROUTES, *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
         renderer = Web(gateway, routes, NAV, desk=demo, duty_phones=settings.duty_phones)
         app = application(gateway, routes, renderer, names=Names(settings.public_url))
-        async with listening(app, settings.host, settings.port, unix=settings.socket) as address:
+        loop = asyncio.get_running_loop()
+        logs.watch_loop(loop)
+        async with (
+            _watched(settings, gateway, routes),
+            listening(app, settings.host, settings.port, unix=settings.socket) as address,
+        ):
             stop = asyncio.Event()
-            loop = asyncio.get_running_loop()
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(name, stop.set)
             ready(address)  # from here on, a signal ends it in good order
@@ -120,6 +125,7 @@ class SystemWiring:
                 ended = group.create_task(stop.wait())
                 await asyncio.wait((ended, *broken), return_when=asyncio.FIRST_COMPLETED)
                 tell(STOPPING)
+                gateway.health.drain()
                 for task in (working, living, ended, *broken):
                     task.cancel()
         if any(not task.cancelled() for task in broken):
@@ -148,7 +154,40 @@ class SystemWiring:
         return found
 
 
-async def _store(settings: Settings, clock: SystemClock, *, create: bool) -> Store:
+@asynccontextmanager
+async def _watched(settings: Settings, gateway: Gateway, routes: Sequence[Any]) -> AsyncIterator[None]:
+    """The numbers on their own port, while the gateway serves."""
+    from adapters.metrics.prometheus import PrometheusMetrics
+
+    metrics = gateway.ports.metrics
+    logs.configure(told=lambda kind: metrics.count(Counted.REDACTIONS, kind))
+    if not isinstance(metrics, PrometheusMetrics):
+        yield
+        return
+    from adapters.http.server import listening
+    from adapters.http.web.assets import TEMPLATE
+    from adapters.metrics.server import application
+
+    metrics.know([*(route.path for route in routes), TEMPLATE])
+    async with listening(application(metrics, gateway.health), "127.0.0.1", settings.metrics_port):
+        yield
+
+
+def _metrics(settings: Settings) -> Metrics:
+    if not settings.metrics_port:
+        return UNMEASURED
+    from adapters.metrics.prometheus import PrometheusMetrics
+
+    return PrometheusMetrics(store="postgresql" if settings.database else "sqlite")
+
+
+def _machine(settings: Settings) -> Machine:
+    from adapters.machine import LocalMachine
+
+    return LocalMachine({"data": settings.data_dir})
+
+
+async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, create: bool) -> Store:
     if settings.database:
         try:
             from adapters.sql.postgres import PostgresStore
@@ -158,31 +197,22 @@ async def _store(settings: Settings, clock: SystemClock, *, create: bool) -> Sto
                 swedish="Drivrutinen för PostgreSQL saknas.",
                 next_step="Installera paketet asyncpg (sambud[postgres]).",
             ) from missing
-        return await PostgresStore.open(settings.database, clock)
+        return await PostgresStore.open(settings.database, clock, metrics=metrics)
     from adapters.sql.sqlite import SqliteStore
 
     return await SqliteStore.open(
-        settings.database_file, clock, create=create, reserve_percent=settings.disk_reserve_percent
+        settings.database_file,
+        clock,
+        create=create,
+        reserve_percent=settings.disk_reserve_percent,
+        metrics=metrics,
     )
-
-
-def _log_as_json() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def main() -> None:
     """The command `sambud`."""
-    _log_as_json()
+    logs.configure()
+    logs.catch_what_nobody_caught()
     cli.main(obj={"wiring": SystemWiring()}, prog_name="sambud")
 
 

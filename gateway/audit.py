@@ -22,11 +22,12 @@ from typing import Any, Final
 
 from gateway import canonical
 from gateway.errors import ConflictError
+from gateway.measures import Counted
 from gateway.model.base import AdministrationId, CaseId, Instant
 from gateway.model.identity import User
 from gateway.model.keys import SideKey
 from gateway.model.log import AuditSide, LogEntry
-from gateway.ports import Clock, Insert, ShredKeys, Store, Vault, Work
+from gateway.ports import UNMEASURED, Clock, Insert, Metrics, ShredKeys, Store, Vault, Work
 
 LEAF_VERSION: Final = 1
 
@@ -113,12 +114,15 @@ class Event:
 class Auditor:
     """Makes log entries."""
 
-    def __init__(self, name: str, store: Store, vault: Vault, shred: ShredKeys, clock: Clock) -> None:
+    def __init__(
+        self, name: str, store: Store, vault: Vault, shred: ShredKeys, clock: Clock, *, metrics: Metrics = UNMEASURED
+    ) -> None:
         self._name = name
         self._store = store
         self._vault = vault
         self._shred = shred
         self._clock = clock
+        self._metrics = metrics
         self._side_keys: dict[tuple[str, int], SideKey] = {}
 
     def origin(self, at: Instant) -> str:
@@ -145,6 +149,8 @@ class Auditor:
         `detail` may hold ids, counts and codes; never content, names, identity numbers or codes of factors.
         """
         at = self._clock.now()
+        if action is AuditAction.ALARM:
+            self._metrics.count(Counted.ALARMS, outcome)
         scope = case or administration
         side_key = await self._side_key(scope, administration, year_of(at))
         told = {

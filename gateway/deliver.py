@@ -23,6 +23,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
+from gateway.measures import Counted, Step, timed
 from gateway.model.base import DAY, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.path import (
@@ -37,7 +38,7 @@ from gateway.model.path import (
     SeatAnswer,
 )
 from gateway.model.queue import Task
-from gateway.ports import Change, Clock, Insert, Opener, Sealer, Store, Update, Work
+from gateway.ports import UNMEASURED, Change, Clock, Insert, Metrics, Opener, Sealer, Store, Update, Work
 from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, TaskState, step
 
 LEASE: Final = MINUTE
@@ -64,6 +65,7 @@ class Outbox:
         clock: Clock,
         *,
         owner: str,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -73,6 +75,7 @@ class Outbox:
         self._auditor = auditor
         self._clock = clock
         self._owner = owner
+        self._metrics = metrics
 
     async def run_once(self) -> int:
         """Deliver what is due now; returns how many deliveries were looked at."""
@@ -90,7 +93,8 @@ class Outbox:
     async def _attempt(self, delivery: Delivery) -> None:
         """Try once. Expected trouble becomes a state; bugs and cancellation pass through and let the lease lapse."""
         try:
-            await self._tried(delivery)
+            with structlog.contextvars.bound_contextvars(delivery=delivery.id):
+                await self._tried(delivery)
         except (ConflictError, DecisionStaleError):
             log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
         except StoreUnavailableError:
@@ -98,13 +102,14 @@ class Outbox:
 
     async def _tried(self, delivery: Delivery) -> None:
         try:
-            await self._deliver(delivery)
+            with timed(self._metrics, Step.DELIVER):
+                await self._deliver(delivery)
         except (ConflictError, DecisionStaleError, StoreUnavailableError):
             raise
         except EnvelopeError:
             await self._finish(delivery, DeliveryEvent.REFUSED, outcome="envelope-rejected")
         except GatewayError as trouble:
-            log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
+            log.warning("delivery delayed", code=trouble.code)
             await self._finish(delivery, DeliveryEvent.DELAYED, outcome=trouble.code)
 
     async def _deliver(self, delivery: Delivery) -> None:
@@ -148,6 +153,7 @@ class Outbox:
                 entries=(entry,),
             )
         )
+        self._metrics.count(Counted.DELIVERIES, DeliveryEvent.ACCEPTED)
         failpoints.reached("deliver.after_commit")
 
     async def _task(self, envelope: Envelope, message: Message, now: Instant) -> Task:
@@ -185,6 +191,8 @@ class Outbox:
             await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
         except ConflictError:
             log.info("delivery moved while its outcome was recorded", delivery=delivery.id)
+            return
+        self._metrics.count(Counted.DELIVERIES, event)
 
     async def _take_back_lapsed(self) -> None:
         now = self._clock.now()
@@ -194,6 +202,7 @@ class Outbox:
                 await self._store.commit(Work(changes=(Update(back),)))
             except ConflictError:
                 continue  # its worker was only slow
+            self._metrics.count(Counted.DELIVERIES, DeliveryEvent.LEASE_LOST)
 
 
 def status_of(delivery: Delivery, receipts: list[Receipt]) -> str:

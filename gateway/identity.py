@@ -33,10 +33,11 @@ from gateway.errors import (
 )
 from gateway.factors import FREE_FAILURES, Attempts, Factors, new_seed, normal_password, too_many
 from gateway.integrity import Integrity
+from gateway.measures import Counted
 from gateway.model.base import GATEWAY, MINUTE, SECOND, Instant, UserId, fact
 from gateway.model.identity import Factor, FactorKind, Session, User, UserState
 from gateway.model.log import LogEntry
-from gateway.ports import Clock, Insert, Store, Update, Vault, Work
+from gateway.ports import UNMEASURED, Clock, Insert, Metrics, Store, Update, Vault, Work
 from gateway.sessions import Sessions
 
 METHODS: Final = (FactorKind.PASSWORD, FactorKind.TOTP)
@@ -120,9 +121,12 @@ class SignIn:
         lane: PasswordLane,
         auditor: Auditor,
         clock: Clock,
+        *,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         self._store = store
         self._vault = vault
+        self._metrics = metrics
         self._integrity = integrity
         self._factors = factors
         self._sessions = sessions
@@ -225,6 +229,7 @@ class SignIn:
         await self._commit(Work(expects=facts, changes=(Update(burned), Insert(session)), entries=(entry,)))
         await self._attempts.clear(who.subject, METHODS)
         self._locked.pop(who.user.id, None)
+        self._metrics.count(Counted.SIGN_INS, "accepted")
         return SignedIn(token, session)
 
     async def _commit(self, work: Work) -> None:
@@ -251,6 +256,7 @@ class SignIn:
 
     async def _refused(self, kind: str, source: str) -> None:
         self._tally[kind] += 1
+        self._metrics.count(Counted.SIGN_INS, kind)
         if source and (source in self._sources or len(self._sources) < _MOST_SOURCES):
             self._sources[source] += 1
         now = self._clock.now()

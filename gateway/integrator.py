@@ -12,10 +12,11 @@ from typing import Final
 
 from gateway.audit import AuditAction, Auditor
 from gateway.errors import ConflictError, IntegrityError
+from gateway.measures import Step, timed
 from gateway.model.base import GATEWAY
 from gateway.model.log import Checkpoint
 from gateway.notes import checkpoint_text
-from gateway.ports import Clock, Insert, Store, TileStore, Vault, Work
+from gateway.ports import UNMEASURED, Clock, Insert, Metrics, Store, TileStore, Vault, Work
 from gateway.tiles import HASH, WIDTH, TileReader, bundle, bundle_name, tile_name
 from gateway.tree import CompactRange, root_at
 
@@ -26,12 +27,22 @@ BLOCK: Final = 4 * WIDTH
 class Integrator:
     """One publisher per gateway; several would sign the same trees, and one of them would lose the insert."""
 
-    def __init__(self, store: Store, tiles: TileStore, vault: Vault, auditor: Auditor, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tiles: TileStore,
+        vault: Vault,
+        auditor: Auditor,
+        clock: Clock,
+        *,
+        metrics: Metrics = UNMEASURED,
+    ) -> None:
         self._store = store
         self._tiles = tiles
         self._vault = vault
         self._auditor = auditor
         self._clock = clock
+        self._metrics = metrics
         self._ranges: dict[str, CompactRange] = {}
         self._shown: dict[str, int] = {}  # the size that each log's checkpoint file shows
         self._lock = asyncio.Lock()
@@ -84,6 +95,11 @@ class Integrator:
         if size == done and last is not None:
             self._show(name, last)  # a crash may have come between the row and the file
             return
+        with timed(self._metrics, Step.AUDIT):
+            await self._extend(name, last, done, size)
+
+    async def _extend(self, name: str, last: Checkpoint | None, done: int, size: int) -> None:
+        """Tiles, then the checkpoint over them: a reader of the checkpoint finds every tile it needs."""
         growing = await self._range(name, last)
         while growing.size < size:
             end = min(size, growing.size + BLOCK)

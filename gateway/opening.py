@@ -33,6 +33,7 @@ from gateway.errors import (
 )
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
+from gateway.measures import Counted, Step, timed
 from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant, fact
 from gateway.model.classes import Stage
 from gateway.model.directory import InboxKind
@@ -40,12 +41,14 @@ from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Attachment, Case, Delivery, Envelope, Message, Reading, Receipt, ReceiptKind
 from gateway.model.queue import Recall
 from gateway.ports import (
+    UNMEASURED,
     AttachmentKey,
     AttachmentSealer,
     Blobs,
     Change,
     Clock,
     Insert,
+    Metrics,
     Opened,
     Opener,
     Sealer,
@@ -90,6 +93,8 @@ class Opening:
         attachments: AttachmentSealer,
         auditor: Auditor,
         clock: Clock,
+        *,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -104,6 +109,7 @@ class Opening:
         self._attachments = attachments
         self._auditor = auditor
         self._clock = clock
+        self._metrics = metrics
 
     async def open(self, signed: Signed, envelope_id: EnvelopeId) -> OpenedMessage:
         """Open one envelope of an inbox of yours.
@@ -217,6 +223,19 @@ class Opening:
         return envelope, message, standing
 
     async def _opened(
+        self, standing: Standing, envelope: Envelope, message: Message, action: AuditAction, target: str
+    ) -> OpenedMessage:
+        """Log, open, write the receipt; counted, also when it is refused."""
+        outcome = "refused"
+        try:
+            with timed(self._metrics, Step.OPEN):
+                opened = await self._logged_and_opened(standing, envelope, message, action, target)
+            outcome = "opened"
+        finally:
+            self._metrics.count(Counted.OPENINGS, outcome)
+        return opened
+
+    async def _logged_and_opened(
         self, standing: Standing, envelope: Envelope, message: Message, action: AuditAction, target: str
     ) -> OpenedMessage:
         wrap = await self._store.get(EnvelopeWrap, envelope.id)

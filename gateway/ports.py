@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
+from gateway.measures import UNMEASURED as UNMEASURED
+from gateway.measures import Metrics as Metrics
 from gateway.model import directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
@@ -104,6 +106,15 @@ class Cursor:
 
     at: Instant
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSigns:
+    """The outbox from the outside: how many deliveries are in each state that asks for somebody's eye, counted no
+    further than asked, and when the oldest one that waits was due."""
+
+    deliveries: Mapping[str, int]
+    oldest_due: Instant | None
 
 
 class Store(Protocol):
@@ -265,6 +276,18 @@ class Store(Protocol):
         """All checkpoints, smallest size first."""
 
     async def logs(self) -> list[str]: ...
+
+    # for operators
+    async def queue_signs(self, *, most: int) -> QueueSigns:
+        """Deliveries queued, attempting, failed and expired, each counted no further than `most`."""
+
+    async def check_writable(self) -> None:
+        """Go through a transaction as a commit does, and change nothing.
+
+        Raises:
+            StoreUnavailableError, StoreFullError: a commit would not go through now.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -280,6 +303,9 @@ class Blobs(Protocol):
     async def delete(self, name: str) -> None: ...
     async def names(self, *, before: Instant) -> list[str]:
         """Blobs published before an instant: a younger one may belong to a commit that is on its way."""
+
+    async def check_writable(self) -> None:
+        """Write and remove a file. Raises StoreUnavailableError, StoreFullError."""
 
 
 class TileStore(Protocol):
@@ -319,6 +345,9 @@ class ShredKeys(Protocol):
     async def destroy(self, ids: Sequence[ShredKeyId]) -> None: ...
     async def until_broken(self) -> None:
         """As of `Store`."""
+
+    async def check(self) -> None:
+        """Read from the key store. Raises StoreUnavailableError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -558,3 +587,26 @@ class KeyMaker(Protocol):
 
     async def admit(self, inbox: directory.Inbox, user: UserId, *, by: UserId, at: Instant) -> Ceremony:
         """Wrap every epoch that `by` can open to `user`; a new revision of each record, approved by `by`."""
+
+
+# --- the machine -----------------------------------------------------------------------------------------------------
+
+
+class Machine(Protocol):
+    """What the gateway runs on, for those who watch it."""
+
+    def space(self) -> Mapping[str, tuple[int, int]]:
+        """Octets (free, in all) by place."""
+
+    def clock_synchronised(self) -> bool | None:
+        """Whether the machine's clock is; None where nobody says."""
+
+
+class UnknownMachine:
+    """A machine that says nothing of itself: tests, and a gateway without one."""
+
+    def space(self) -> Mapping[str, tuple[int, int]]:
+        return {}
+
+    def clock_synchronised(self) -> bool | None:
+        return None

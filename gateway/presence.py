@@ -90,6 +90,11 @@ class Presence:
             if not listeners:
                 self._listeners.pop(scope, None)
 
+    @property
+    def watchers(self) -> int:
+        """How many watch now."""
+        return sum(len(listeners) for listeners in self._listeners.values())
+
     def close(self) -> None:
         """End every watch: the process is about to stop."""
         self._closed = True

@@ -22,12 +22,13 @@ from gateway.decide import AccessAction, Addressee, Affirmation, Decider, Decisi
 from gateway.drafts import Drafts
 from gateway.errors import InvalidRequestError, NotFoundError, RecipientError, RefusedError
 from gateway.forms import Form, FormCatalogue
+from gateway.measures import Counted, Step, timed
 from gateway.model.base import SECOND, CaseId, DraftId, InboxId, Instant, MessageId
 from gateway.model.classes import Purpose, Stage
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Case, Draft
-from gateway.ports import Change, Clock, Delete, Store, Vault
+from gateway.ports import UNMEASURED, Change, Clock, Delete, Metrics, Store, Vault
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
 from gateway.search import marked
@@ -78,6 +79,8 @@ class Sending:
         acceptance: Acceptance,
         auditor: Auditor,
         clock: Clock,
+        *,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         self._store = store
         self._rights = rights
@@ -92,6 +95,7 @@ class Sending:
         self._acceptance = acceptance
         self._auditor = auditor
         self._clock = clock
+        self._metrics = metrics
 
     async def send_draft(
         self,
@@ -162,12 +166,14 @@ class Sending:
             return repeated
         case = await self._cases.find(inbox, submission.case)
         attachments = await self._attachments.of_draft(signed, draft.id) if draft else []
-        dispatch = await self._composed(standing, case, submission, attachments)
+        with timed(self._metrics, Step.COMPOSE):
+            dispatch = await self._composed(standing, case, submission, attachments)
         failpoints.reached("send.composed")
         decision = await self.decide(standing, dispatch)
         failpoints.reached("send.decided")
         at = self._clock.now()
-        sealed = await self._sealing.seal(await self._shared(dispatch, decision), decision, at=at)
+        with timed(self._metrics, Step.SEAL):
+            sealed = await self._sealing.seal(await self._shared(dispatch, decision), decision, at=at)
         return await self._acceptance.accept(
             standing,
             sealed,
@@ -214,7 +220,10 @@ class Sending:
 
     async def decide(self, standing: Standing, dispatch: Dispatch) -> Decision:
         """The decision on a dispatch; a refusal is logged and raised."""
-        decision = await self._decided(standing, dispatch)
+        with timed(self._metrics, Step.DECIDE):
+            decision = await self._decided(standing, dispatch)
+        for recipient in decision.recipients:
+            self._metrics.count(Counted.DECISIONS, recipient.outcome)
         try:
             decision.require_permit()
         except RefusedError:

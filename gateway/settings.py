@@ -42,6 +42,9 @@ class Settings(BaseModel):
         pattern=r"^(https?://[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?)?$",
         description="Adressen som användarna ser, till exempel https://sambud.example, utan snedstreck sist.",
     )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port för mätvärden (/metrics) på den egna datorn; 0: ingen."
+    )
     log_name: str = Field(default="sambud.example", pattern=r"^[a-z0-9][a-z0-9./-]{0,80}$", description="Loggens namn.")
     step_up_minutes: int = Field(default=15, ge=5, le=30, description="Hur länge en kod räcker för att öppna.")
     attachment_max_bytes: int = Field(

@@ -19,6 +19,7 @@ from gateway.decide import Decision
 from gateway.deliver import new_delivery_id
 from gateway.errors import ConflictError, IdempotencyConflictError
 from gateway.integrity import Integrity
+from gateway.measures import Counted, Step, timed
 from gateway.model.base import AdministrationId, InboxId, Instant, MessageId, fact
 from gateway.model.path import (
     Case,
@@ -30,7 +31,7 @@ from gateway.model.path import (
     Envelope,
     IdempotencyRecord,
 )
-from gateway.ports import Change, Insert, Store, Update, Vault, Work
+from gateway.ports import UNMEASURED, Change, Insert, Metrics, Store, Update, Vault, Work
 from gateway.rights import Standing
 from gateway.seal import SealedMessage
 from gateway.states import CaseEvent, DeliveryState
@@ -56,11 +57,20 @@ class Accepted:
 class Acceptance:
     """The last step of sending."""
 
-    def __init__(self, store: Store, vault: Vault, integrity: Integrity, auditor: Auditor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        integrity: Integrity,
+        auditor: Auditor,
+        *,
+        metrics: Metrics = UNMEASURED,
+    ) -> None:
         self._store = store
         self._vault = vault
         self._integrity = integrity
         self._auditor = auditor
+        self._metrics = metrics
 
     async def request(self, administration: AdministrationId, key: str, asked: Any) -> Request | None:
         """The fingerprint of what is asked; None without a key."""
@@ -85,6 +95,7 @@ class Acceptance:
                 swedish="Samma nyckel har redan använts för något annat.",
                 next_step="Det första utskicket gäller. Använd en ny nyckel för ett nytt utskick.",
             )
+        self._metrics.count(Counted.ACCEPTS, "repeated")
         return Accepted(MessageId(json.loads(known.answer)["message"]), repeated=True)
 
     async def accept(
@@ -107,6 +118,27 @@ class Acceptance:
             DecisionStaleError: a consent, membership, route, key epoch or the case moved since the decision.
             ConflictError: the same, for a row that this act changes.
         """
+        with timed(self._metrics, Step.STORE):
+            accepted = await self._accepted(
+                standing, sealed, decision, case, event, matched_units, request, due_at, extra, action
+            )
+        if not accepted.repeated:
+            self._metrics.count(Counted.ACCEPTS, "new")
+        return accepted
+
+    async def _accepted(
+        self,
+        standing: Standing,
+        sealed: SealedMessage,
+        decision: Decision,
+        case: Case,
+        event: CaseEvent | None,
+        matched_units: tuple[str, ...] | None,
+        request: Request | None,
+        due_at: Instant,
+        extra: Sequence[Change],
+        action: AuditAction,
+    ) -> Accepted:
         message = sealed.message
         changes: list[Change] = [Insert(message)]
         changes += [Insert(envelope) for envelope in sealed.envelopes]

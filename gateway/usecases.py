@@ -29,6 +29,7 @@ from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
 from gateway.guard import Guard
 from gateway.handover import Handover
+from gateway.health import Health
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
 from gateway.inspection import Inspection
@@ -39,16 +40,20 @@ from gateway.items import Items
 from gateway.members import Members
 from gateway.opening import Opening
 from gateway.ports import (
+    UNMEASURED,
     AttachmentSealer,
     Blobs,
     Clock,
     KeyMaker,
+    Machine,
+    Metrics,
     Opener,
     Priority,
     Sealer,
     ShredKeys,
     Store,
     TileStore,
+    UnknownMachine,
     Vault,
     Worksheets,
 )
@@ -86,6 +91,8 @@ class Ports:
     shred: ShredKeys
     maker: KeyMaker
     priority: Priority
+    metrics: Metrics = UNMEASURED
+    machine: Machine = field(default_factory=UnknownMachine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +103,7 @@ class Options:
     attachment_max_bytes: int = 100_000_000
     rules: SessionRules = field(default_factory=SessionRules)
     totp_window: int = 0
+    reserve_percent: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,19 +150,20 @@ class Gateway:
     handover: Handover
     administering: Administering
     directory_changes: DirectoryChanges
+    health: Health
     options: Options
 
 
 def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-1") -> Gateway:
     """A gateway over `ports`. `owner` names this process in leases."""
     chosen = options or Options()
-    store, vault, clock = ports.store, ports.vault, ports.clock
+    store, vault, clock, metrics = ports.store, ports.vault, ports.clock, ports.metrics
     integrity = Integrity(vault)
     forms = FormCatalogue.load()
-    auditor = Auditor(chosen.log_name, store, vault, ports.shred, clock)
+    auditor = Auditor(chosen.log_name, store, vault, ports.shred, clock, metrics=metrics)
     directory = Directory(store, integrity)
     factors = Factors(vault, integrity, window=chosen.totp_window)
-    sessions = Sessions(store, integrity, factors, auditor, clock, chosen.rules)
+    sessions = Sessions(store, integrity, factors, auditor, clock, chosen.rules, metrics=metrics)
     lane = PasswordLane(vault)
     members = Members(store, ports.maker, integrity, auditor, clock)
     decider = Decider(ports.policy)
@@ -174,9 +183,22 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         max_bytes=chosen.attachment_max_bytes,
     )
     sealing = Sealing(ports.sealer)
-    acceptance = Acceptance(store, vault, integrity, auditor)
+    acceptance = Acceptance(store, vault, integrity, auditor, metrics=metrics)
     sending = Sending(
-        store, rights, cases, consents, drafts, attachments, forms, decider, vault, sealing, acceptance, auditor, clock
+        store,
+        rights,
+        cases,
+        consents,
+        drafts,
+        attachments,
+        forms,
+        decider,
+        vault,
+        sealing,
+        acceptance,
+        auditor,
+        clock,
+        metrics=metrics,
     )
     opening = Opening(
         store,
@@ -192,6 +214,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.attachments,
         auditor,
         clock,
+        metrics=metrics,
     )
     sheets = Sheets(store, ports.worksheets, clock)
     accounts = Accounts(store, integrity, factors, sessions, lane, auditor, clock)
@@ -211,7 +234,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     )
     queue = Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock)
     notes, guard, presence = Notes(store, rights, sessions, sheets, auditor), Guard(store), Presence(clock)
-    integrator = Integrator(store, ports.tiles, vault, auditor, clock)
+    integrator = Integrator(store, ports.tiles, vault, auditor, clock, metrics=metrics)
     register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
     review = Review(store, ports.tiles, vault, auditor, rights)
     handover = Handover(clock)
@@ -236,7 +259,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         integrator=integrator,
         integrity=integrity,
         accounts=accounts,
-        sign_in=SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock),
+        sign_in=SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics),
         sessions=sessions,
         members=members,
         rights=rights,
@@ -246,7 +269,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         drafts=drafts,
         attachments=attachments,
         sending=sending,
-        outbox=Outbox(store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner),
+        outbox=Outbox(
+            store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner, metrics=metrics
+        ),
         channels=channels,
         announcements=Announcements(store, directory, forms, channels, auditor, clock),
         intake=Intake(
@@ -283,5 +308,17 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             store, integrity, directory, accounts, sessions, members, rights, auditor, handover, clock
         ),
         directory_changes=DirectoryChanges(store, directory, register, forms, rights, handover, clock),
+        health=Health(
+            store,
+            ports.blobs,
+            ports.shred,
+            vault,
+            auditor,
+            presence,
+            sessions,
+            ports.machine,
+            clock,
+            reserve_percent=chosen.reserve_percent,
+        ),
         options=chosen,
     )

@@ -13,7 +13,9 @@ from typing import Final
 import structlog
 
 from gateway.errors import GatewayError, IntegrityError
+from gateway.measures import Counted, Job
 from gateway.model.base import DAY, HOUR, Instant
+from gateway.ports import Metrics
 from gateway.usecases import Gateway
 
 DELIVER_EVERY_S: Final = 0.2
@@ -26,26 +28,32 @@ log = structlog.get_logger()
 
 async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
     """Everything, until cancelled. Cancelling waits for the delivery at hand; what is left lies in the store."""
+    metrics = gateway.ports.metrics
     async with asyncio.TaskGroup() as group:
-        group.create_task(_repeated("deliver", DELIVER_EVERY_S, gateway.outbox.run_once))
-        group.create_task(_repeated("publish", PUBLISH_EVERY_S, lambda: publish(gateway)))
-        group.create_task(_repeated("repair", REPAIR_EVERY_S, lambda: repair(gateway)))
-        group.create_task(_repeated("tally", TALLY_EVERY_S, gateway.sign_in.tell_refusals))
-        group.create_task(_repeated("sweep", SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True))
+        group.create_task(_repeated(metrics, Job.DELIVER, DELIVER_EVERY_S, gateway.outbox.run_once))
+        group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: publish(gateway)))
+        group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
+        group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
+        group.create_task(
+            _repeated(metrics, Job.SWEEP, SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True)
+        )
 
 
 async def _repeated(
-    name: str, every_s: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
+    metrics: Metrics, job: Job, every_s: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
 ) -> None:
     while True:
         if wait_first:
             await asyncio.sleep(every_s)
         try:
-            await work()
+            with structlog.contextvars.bound_contextvars(job=str(job)):
+                await work()
         except IntegrityError as alarm:
-            log.error("integrity", work=name, code=alarm.code, what=str(alarm))
+            metrics.count(Counted.TROUBLES, job)
+            log.error("integrity", job=str(job), code=alarm.code, what=str(alarm))
         except GatewayError as trouble:
-            log.warning("trouble", work=name, code=trouble.code)
+            metrics.count(Counted.TROUBLES, job)
+            log.warning("trouble", job=str(job), code=trouble.code)
         if not wait_first:
             await asyncio.sleep(every_s)
 

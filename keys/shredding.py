@@ -168,6 +168,10 @@ class ShredKeyStore:
         if len(self._cache) > CACHE:
             self._cache.popitem(last=False)
 
+    async def check(self) -> None:
+        """Read from the key store, as whoever opens a message does."""
+        await self._run(self._select, ShredKeyId(""))
+
     async def destroy(self, ids: Sequence[ShredKeyId]) -> None:
         for key in ids:
             self._cache.pop(key, None)

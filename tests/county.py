@@ -15,7 +15,7 @@ from gateway.forms.demo import demo_answer, demo_consent, demo_referral
 from gateway.model.base import MINUTE, CaseId, EnvelopeId, InboxId, MessageId
 from gateway.model.path import Case, Consent
 from gateway.opening import OpenedMessage
-from gateway.ports import Blobs, Store, TileStore
+from gateway.ports import UNMEASURED, Blobs, Metrics, Store, TileStore
 from gateway.register import Credential
 from gateway.sessions import Signed
 from gateway.store import Accepted
@@ -108,6 +108,7 @@ def plugged(
     blobs: Blobs,
     tiles: TileStore,
     options: Options | None = None,
+    metrics: Metrics = UNMEASURED,
 ) -> Gateway:
     """A gateway over these parts, with the policies that ship."""
     return build(
@@ -125,6 +126,7 @@ def plugged(
             shred=keyring.shred,
             maker=keyring.maker,
             priority=BoardPriority(),
+            metrics=metrics,
         ),
         options,
     )
@@ -140,12 +142,13 @@ async def a_county(
     keys_db: Path | None = None,
     options: Options | None = None,
     directory: str = DEMO_DIRECTORY,
+    metrics: Metrics = UNMEASURED,
 ) -> AsyncIterator[County]:
     clock = clock or ManualClock()
     kept = store or MemoryStore(clock)
     keyring = Keyring(ROOT, kept, clock, keys_db)
     await keyring.start(create=True)
-    gateway = plugged(keyring, kept, clock, blobs or MemoryBlobs(), tiles or MemoryTiles(), options)
+    gateway = plugged(keyring, kept, clock, blobs or MemoryBlobs(), tiles or MemoryTiles(), options, metrics)
     county = County(gateway, keyring, clock, kept)
     await gateway.register.begin()
     await gateway.integrator.open_year()

@@ -29,6 +29,7 @@ from gateway.model.base import Instant
 
 PIECE: Final = 256 * 1024
 _PART: Final = ".part"
+PROBE: Final = "probe"
 _NAME: Final = re.compile(r"\A[0-9a-f]{32}\Z")
 #: What a crash in the middle of `put` leaves: listed and deleted like a blob, and no row ever names it.
 _UNDER_WAY: Final = re.compile(r"\A[0-9a-f]{32}\.part\Z")
@@ -97,6 +98,19 @@ class FolderBlobs:
             return await asyncio.to_thread(old)
         except OSError as trouble:
             raise _unreadable() from trouble
+
+    async def check_writable(self) -> None:
+        def write() -> None:
+            probe = self._folder / f"{PROBE}-{os.getpid()}.part"
+            try:
+                probe.write_bytes(b"\0")
+            finally:
+                probe.unlink(missing_ok=True)
+
+        try:
+            await asyncio.to_thread(write)
+        except OSError as trouble:
+            raise _trouble(trouble) from trouble
 
     def _path(self, name: str) -> Path:
         if not _NAME.match(name):

@@ -76,12 +76,15 @@ class Lane(StrEnum):
     SIGN_IN = "sign_in"
     UPLOAD = "upload"
     STREAM = "stream"
+    PROBE = "probe"  # one answer serves all who ask in a second (gateway.health)
 
 
 def lane_of(route: Route) -> Lane:
     """The lane of a route: what may wait for the writer of the store never stands in the way of what does not."""
     if route.stream:
         return Lane.STREAM
+    if route.rate is Rate.PROBE:
+        return Lane.PROBE
     if route.rate is Rate.UPLOAD:
         return Lane.UPLOAD
     if route.rate is Rate.SIGN_IN:
@@ -103,6 +106,7 @@ class Gate:
             Lane.SIGN_IN: limits.sign_ins,
             Lane.UPLOAD: limits.uploads,
             Lane.STREAM: limits.streams,
+            Lane.PROBE: limits.probes,
         }
         self._most_per_user: Final = {
             Lane.WRITE: limits.writes_per_user,

@@ -72,6 +72,7 @@ class Limits:
     connections: int = 4_096
     connections_per_block: int = 2_048
     open_calls: int = 64  # answered without a session: sign-in page, help, what watches the gateway
+    probes: int = 64  # /healthz and /readyz, never behind anybody else
     reads: int = 256
     writes: int = 128  # two groups of the writer (adapters/sql/sqlite.py)
     sign_ins: int = 64  # Argon2id runs two at a time

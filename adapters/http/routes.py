@@ -63,6 +63,7 @@ class Rate(StrEnum):
     READ = "read"
     WRITE = "write"
     UPLOAD = "upload"
+    PROBE = "probe"  # machines that watch (/healthz, /readyz): never limited, so never starved by others
 
 
 class Tag(StrEnum):
@@ -210,9 +211,13 @@ class Route:
         return is_page(self.path)
 
 
+#: What watching machines ask (adapters/http/ops.py): neither pages nor part of the API's version.
+PROBES: Final = ("/healthz", "/readyz")
+
+
 def is_page(path: str) -> bool:
     """Whether a path belongs to the pages: they take the cookie, answer in HTML and never take a bearer token."""
-    return not path.startswith("/api/")
+    return not path.startswith("/api/") and path not in PROBES
 
 
 def methods_of(route: Route) -> tuple[str, ...]:
@@ -235,9 +240,13 @@ def check(routes: Sequence[Route]) -> None:
         complete = bool(
             route.audit
             and route.summary
-            and re.fullmatch(
-                r"/|(?:/[a-z0-9_{}-]+)+" if route.page else rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}", route.path
+            and (
+                route.path in PROBES
+                or re.fullmatch(
+                    r"/|(?:/[a-z0-9_{}-]+)+" if route.page else rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}", route.path
+                )
             )
+            and (route.rate is Rate.PROBE) == (route.path in PROBES)
             and route.csrf is (Csrf.SAFE if safe else Csrf.FORM if route.page else Csrf.BEARER)
             and not (route.page and (route.takes or route.gives))
             and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)

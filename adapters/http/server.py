@@ -32,10 +32,11 @@ from adapters.http.limits import Limits
 from adapters.http.listeners import CONNECTIONS as CONNECTIONS
 from adapters.http.listeners import DUTY_PHONES
 from adapters.http.listeners import listening as listening
+from adapters.http.measured import measuring
 from adapters.http.problems import allowing, of_status, plain, problem
-from adapters.http.routes import Access, Call, Rate, Route, check, is_page, location_of, methods_of
+from adapters.http.routes import PROBES, Access, Call, Rate, Route, check, is_page, location_of, methods_of
 from adapters.http.web import entry, mishaps
-from adapters.http.web.assets import PREFIX
+from adapters.http.web.assets import PREFIX, TEMPLATE
 from adapters.http.web.frame import Web
 from gateway.errors import (
     FieldError,
@@ -46,11 +47,14 @@ from gateway.errors import (
     SetupError,
     StoreUnavailableError,
 )
+from gateway.logs import place_of
+from gateway.measures import Counted, Metrics
 from gateway.sessions import Signed
 from gateway.usecases import Gateway
 
 RENDERER: Final = web.AppKey("renderer", Web)
 DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
+METRICS: Final = web.AppKey("metrics", Metrics)
 log = structlog.get_logger()
 
 
@@ -72,12 +76,13 @@ def application(
     """
     check(routes)
     gate = Gate(limits or Limits())
-    app = web.Application(client_max_size=gate.limits.body, middlewares=[_answer])
+    app = web.Application(client_max_size=gate.limits.body, middlewares=[measuring(gateway.ports.metrics), _answer])
+    app[METRICS] = gateway.ports.metrics
     app[GATE], app[NAMES] = gate, names or Names()
     app[DUTY_PHONES] = renderer.duty_phones if renderer is not None else {}
     if renderer is not None:
         app[RENDERER] = renderer
-        app.router.add_route("GET", PREFIX + "{digest}/{name}", renderer.assets.serve)
+        app.router.add_route("GET", TEMPLATE, renderer.assets.serve)
     for route in routes:
         if route.page and renderer is None:
             raise SetupError(f"{route.path} is a page, and nothing renders pages")
@@ -122,6 +127,7 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
         try:
             return await _exhausted(_bounded(request, handler))
         except GatewayError as error:
+            request.app[METRICS].count(Counted.REFUSALS, error.code)
             log.info("refused", code=error.code, status=error.status, method=request.method)
             told = await mishaps.refused(renderer, request, error) if renderer else problem(error, correlation)
             if isinstance(error, UnclearTargetError):
@@ -136,7 +142,8 @@ async def _answer(request: web.Request, handler):  # type: ignore[no-untyped-def
             return of_status(400, correlation)
         except Exception as bug:
             # The text of an unexpected error may quote its input, so only its kind and place are logged.
-            log.error("unexpected", kind=type(bug).__name__, method=request.method, where=_where(bug))
+            request.app[METRICS].count(Counted.REFUSALS, "unexpected")
+            log.error("unexpected", method=request.method, **place_of(bug))
             if renderer is not None:
                 return await mishaps.failed(renderer, request, 500)
             return plain(
@@ -174,7 +181,8 @@ async def _bounded(request: web.Request, handler) -> web.StreamResponse:  # type
     """
     gate = request.app[GATE]
     request.app[NAMES].check(request)
-    gate.block(address_block(request))
+    if request.path not in PROBES:
+        gate.block(address_block(request))
     deadline = asyncio.timeout(gate.limits.request_s)
     try:
         async with deadline:
@@ -194,15 +202,6 @@ async def _bounded(request: web.Request, handler) -> web.StreamResponse:  # type
 
 def _in(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
-
-
-def _where(bug: Exception) -> list[str]:
-    lines, trace = [], bug.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        lines.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return lines[-6:]
 
 
 def _handler(gateway: Gateway, route: Route, gate: Gate):  # type: ignore[no-untyped-def]

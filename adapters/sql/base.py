@@ -25,7 +25,8 @@ from gateway.model.base import (
     ShredKeyId,
     UserId,
 )
-from gateway.ports import Cursor
+from gateway.ports import Cursor, QueueSigns
+from gateway.states import DeliveryState
 
 R = TypeVar("R", bound=Row)
 #: A cursor before everything: later than any instant, smaller than any id.
@@ -48,6 +49,13 @@ def stale(fact: Fact) -> DecisionStaleError:
         swedish="Förutsättningarna ändrades medan du arbetade (till exempel ett samtycke eller en behörighet).",
         next_step="Kontrollera mottagare och samtycke och försök igen. Inget har skickats, utkastet är kvar.",
     )
+
+
+def outcome_of(error: BaseException | None) -> str:
+    """What became of a Work, for the numbers: done, refused for a reason of its own, or failed with the store."""
+    if error is None:
+        return "done"
+    return "refused" if isinstance(error, ConflictError | DecisionStaleError) else "failed"
 
 
 def _cursor(after: Cursor | None) -> Mapping[str, Any]:
@@ -273,6 +281,14 @@ class SqlReadings(ABC):
 
     async def logs(self) -> list[str]:
         return await self._read("logs")
+
+    async def queue_signs(self, *, most: int) -> QueueSigns:
+        watched = (DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.FAILED, DeliveryState.EXPIRED)
+        counts = {}
+        for state in watched:
+            [counts[str(state)]] = await self._read("delivery_count", bulk=True, state=str(state), most=most)
+        oldest = [found for channel in path.Channel for found in await self._read("oldest_due", channel=str(channel))]
+        return QueueSigns(counts, min((Instant(due) for due in oldest), default=None))
 
 
 def numbered(entry: log.LogEntry, number: int) -> tuple[log.AuditLeaf, log.AuditSide]:

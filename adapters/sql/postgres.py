@@ -17,6 +17,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -26,16 +28,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from adapters.sql.base import SqlReadings, conflict, numbered, stale
+from adapters.sql.base import SqlReadings, conflict, numbered, outcome_of, stale
 from adapters.sql.codec import codec
 from adapters.sql.compiled import Statements
 from adapters.sql.migrate import migrate
 from gateway import failpoints
 from gateway.errors import GatewayError, OutcomeUnknownError, SetupError, StoreFullError, StoreUnavailableError
+from gateway.measures import Counted
 from gateway.model import path as nouns
 from gateway.model.base import Instant, VersionedRow
 from gateway.model.log import LogEntry
-from gateway.ports import Clock, Committed, Insert, Update, Work
+from gateway.ports import UNMEASURED, Clock, Committed, Insert, Metrics, Update, Work
 
 GROUP: Final = 64
 TRIES: Final = 5
@@ -53,16 +56,19 @@ class _Job:
 class PostgresStore(SqlReadings):
     """The Store port over PostgreSQL. Make it with `open`."""
 
-    def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
+    def __init__(self, pool: asyncpg.Pool, clock: Clock, metrics: Metrics = UNMEASURED) -> None:
         self._pool = pool
         self._clock = clock
+        self._metrics = metrics
         self.statements = Statements(dialect.dialect(), lock_facts=True)  # type: ignore[no-untyped-call]
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._writer = asyncio.create_task(self._write(), name="postgres-writer")
         self._closed = False
 
     @classmethod
-    async def open(cls, dsn: str, clock: Clock, *, schema: str = "public") -> PostgresStore:
+    async def open(
+        cls, dsn: str, clock: Clock, *, schema: str = "public", metrics: Metrics = UNMEASURED
+    ) -> PostgresStore:
         """Connect, bring the schema up to date, and check that commits are durable.
 
         Raises:
@@ -93,7 +99,7 @@ class PostgresStore(SqlReadings):
                     swedish=f"PostgreSQL är inställd så att sparat kan gå förlorat ({name}=off).",
                     next_step="Slå på inställningen och starta om servern.",
                 )
-        return cls(pool, clock)
+        return cls(pool, clock, metrics)
 
     async def close(self) -> None:
         if self._closed:
@@ -111,6 +117,13 @@ class PostgresStore(SqlReadings):
 
     async def until_broken(self) -> None:
         await asyncio.get_running_loop().create_future()  # never: its server looks after its disk
+
+    async def check_writable(self) -> None:
+        """Through the writer as every commit; a server that only reads (a standby) is not writable."""
+        [[read_only]] = await self._fetch("SELECT current_setting('transaction_read_only')", ())
+        if read_only == "on":
+            raise _unavailable(OSError("the server only reads"))
+        await self.commit(Work())
 
     async def commit(self, work: Work) -> Committed:
         if self._closed:
@@ -151,6 +164,7 @@ class PostgresStore(SqlReadings):
     async def _commit_group(self, jobs: list[_Job]) -> None:
         """One transaction for all jobs, again up to five times when the server chose us as a deadlock's victim."""
         outcomes: list[Committed | Exception] = []
+        began = time.perf_counter()
         for attempt in range(TRIES):
             try:
                 outcomes = [*await self._transaction([job.work for job in jobs])]
@@ -164,6 +178,7 @@ class PostgresStore(SqlReadings):
             except Exception as bug:  # its callers get it; the writer lives, or every later commit would wait for ever
                 outcomes = [bug] * len(jobs)
             break
+        self._measure(outcomes, time.perf_counter() - began)
         for job, outcome in zip(jobs, outcomes, strict=True):
             if job.future.cancelled():
                 continue
@@ -171,6 +186,13 @@ class PostgresStore(SqlReadings):
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome)
+
+    def _measure(self, outcomes: Sequence[Committed | Exception], seconds: float) -> None:
+        counted = Counter(outcome_of(found if isinstance(found, Exception) else None) for found in outcomes)
+        for outcome, number in counted.items():
+            self._metrics.count(Counted.WORKS, outcome, number)
+        if counted["done"]:
+            self._metrics.group(len(outcomes), seconds)
 
     async def _transaction(self, works: list[Work]) -> list[Committed | Exception]:
         """The works in one transaction, and what became of each.

@@ -33,7 +33,7 @@ from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.model import path as nouns
 from gateway.model.base import Instant, VersionedRow
 from gateway.model.log import LogEntry
-from gateway.ports import Clock, Committed, Insert, Update, Work
+from gateway.ports import UNMEASURED, Clock, Committed, Insert, Metrics, Update, Work
 
 BUSY_S: Final = 5.0
 MOST_WAITING: Final = 1_024  # jobs; their rows are in memory until they are written
@@ -42,7 +42,7 @@ MOST_WAITING: Final = 1_024  # jobs; their rows are in memory until they are wri
 class SqliteStore(SqlReadings):
     """The Store port over one SQLite file. Make it with `open`."""
 
-    def __init__(self, path: Path, clock: Clock, lock: int, reserve: Reserve) -> None:
+    def __init__(self, path: Path, clock: Clock, lock: int, reserve: Reserve, metrics: Metrics) -> None:
         self._path = path
         self._clock = clock
         self._lock = lock
@@ -52,10 +52,18 @@ class SqliteStore(SqlReadings):
         self._bulk = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sqlite-read")
         self._local = threading.local()
         self._closed = False
-        self._writer = Writer(_connect(path, writer=True), self._run, BUSY_S)
+        self._writer = Writer(_connect(path, writer=True), self._run, BUSY_S, metrics)
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock, *, create: bool = False, reserve_percent: int = 0) -> SqliteStore:
+    async def open(
+        cls,
+        path: Path,
+        clock: Clock,
+        *,
+        create: bool = False,
+        reserve_percent: int = 0,
+        metrics: Metrics = UNMEASURED,
+    ) -> SqliteStore:
         """Open a database; `create` makes it, or brings its schema up to date.
 
         Args:
@@ -73,7 +81,7 @@ class SqliteStore(SqlReadings):
         lock = _locked(path)
         try:
             await asyncio.to_thread(migrate_sqlite, path)
-            return cls(path, clock, lock, Reserve(path.parent, reserve_percent))
+            return cls(path, clock, lock, Reserve(path.parent, reserve_percent), metrics)
         except BaseException:
             os.close(lock)
             raise
@@ -136,6 +144,13 @@ class SqliteStore(SqlReadings):
         )
         return cast("list[nouns.Delivery]", await self._submit(None, params))
 
+    async def check_writable(self) -> None:
+        """A group of its own, or a place in one: what a commit would meet now, this meets.
+
+        It writes the header's user version anew, so that a full or broken disk is met as well as a lock.
+        """
+        await self._submit(None, None)
+
     async def _submit(self, work: Work | None, claim: tuple[Any, ...] | None) -> Any:
         if self._closed:
             raise StoreUnavailableError("the store is closed", swedish="Databasen är stängd.")
@@ -157,8 +172,11 @@ class SqliteStore(SqlReadings):
                 if job.work.brings_content:
                     self._reserve.check()
                 job.result = self._apply(connection, job.work, sizes)
+            elif job.claim is None:
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                connection.execute(f"PRAGMA user_version={int(version)}")
             else:
-                rows = connection.execute(self.statements.claim.sql, job.claim or ()).fetchall()
+                rows = connection.execute(self.statements.claim.sql, job.claim).fetchall()
                 claimed = [codec(nouns.Delivery).row(row) for row in rows]
                 job.result = sorted(claimed, key=lambda row: (row.due_at, row.id))
         except GatewayError as refused:

@@ -353,6 +353,20 @@ QUERIES: Final[Mapping[str, Query]] = {
     ),
     "transport_page": _transport(),
     "transport_page_message": _transport("message"),
+    # For operators: bounded, since what has failed stays for ever.
+    "delivery_count": Query(
+        select(func.count()).select_from(
+            select(_delivery.c.id).where(_delivery.c.state == bindparam("state")).limit(bindparam("most")).subquery()
+        ),
+        None,
+    ),
+    "oldest_due": Query(
+        select(_delivery.c.due_at)
+        .where(_delivery.c.channel == bindparam("channel"), _delivery.c.state == str(DeliveryState.QUEUED))
+        .order_by(_delivery.c.due_at)
+        .limit(1),
+        None,
+    ),
     "draft_sent_as": _where(path.Draft, "sent_as"),
     "sent_drafts": Query(
         _all(path.Draft)

@@ -17,15 +17,18 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
+from adapters.sql.base import outcome_of
 from gateway import failpoints
 from gateway.errors import OutcomeUnknownError, StoreFullError, StoreUnavailableError
-from gateway.ports import Work
+from gateway.measures import Counted
+from gateway.ports import UNMEASURED, Metrics, Work
 
 GROUP: Final = 64
 FULL: Final = sqlite3.SQLITE_FULL
@@ -82,10 +85,12 @@ class Writer:
         connection: sqlite3.Connection,
         run: Callable[[sqlite3.Connection, Job, dict[str, int]], None],
         busy_s: float,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
         self._connection = connection
         self._run = run
         self._busy_s = busy_s
+        self._metrics = metrics
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting: list[Job] = []  # taken from the queue, not answered yet
         self._failed: BaseException | None = None
@@ -119,7 +124,9 @@ class Writer:
             ending = self._collect(block=not ending and not self._waiting) or ending
             group = self._waiting[:GROUP]
             if group:
+                began = time.perf_counter()
                 self._commit(group)
+                self._measure(group, time.perf_counter() - began)
                 self._answer(group)
 
     def _collect(self, *, block: bool) -> bool:
@@ -146,6 +153,16 @@ class Writer:
         self.works += len(told)
         for job in told:
             job.tell()
+
+    def _measure(self, group: list[Job], seconds: float) -> None:
+        """Who only waits for the lock a little longer is counted when it has its answer."""
+        outcomes = Counter(
+            outcome_of(job.error) for job in group if job.work is not None and not isinstance(job.error, _Busy)
+        )
+        for outcome, number in outcomes.items():
+            self._metrics.count(Counted.WORKS, outcome, number)
+        if outcomes["done"]:
+            self._metrics.group(len(group), seconds)
 
     def _commit(self, group: list[Job]) -> None:
         """One transaction for all; every job has its result or error when this returns."""

@@ -199,6 +199,12 @@ class RecipientDecision:
         return frozenset(self.rulings) - self.permitted
 
     @property
+    def outcome(self) -> Outcome:
+        """What the recipient as a whole got: DENY, or the permit that asked most of people."""
+        permits = [self.rulings[item].outcome for item in self.permitted]
+        return max(permits, key=list(Outcome).index) if permits else Outcome.DENY
+
+    @property
     def rules(self) -> tuple[str, ...]:
         return tuple(sorted({ruling.rule for ruling in self.rulings.values()}))
 

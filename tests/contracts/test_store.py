@@ -226,3 +226,21 @@ async def test_an_idempotency_key_is_taken_once(store: Store) -> None:
     ]
     done = await asyncio.gather(*(store.commit(Work(changes=(Insert(row),))) for row in rows), return_exceptions=True)
     assert sum(not isinstance(result, BaseException) for result in done) == 1
+
+
+async def test_an_operator_sees_how_many_deliveries_stand_where_and_how_long_the_oldest_has_waited(
+    store: Store,
+) -> None:
+    assert (await store.queue_signs(most=10)).oldest_due is None
+    states = [DeliveryState.QUEUED] * 4 + [DeliveryState.FAILED] * 2 + [DeliveryState.OPENED]
+    rows = [a_delivery(due_at=20 + number, state=state) for number, state in enumerate(states)]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    signs = await store.queue_signs(most=3)
+    assert signs.deliveries == {"queued": 3, "attempting": 0, "failed": 2, "expired": 0}
+    assert signs.oldest_due == 20
+
+
+async def test_asking_whether_a_commit_would_go_through_changes_nothing(store: Store) -> None:
+    await store.check_writable()
+    await asyncio.gather(*(store.check_writable() for _ in range(20)))
+    assert await store.logs() == []

@@ -16,6 +16,7 @@ from aiohttp import web
 
 STATIC: Final = Path(__file__).parent.parent / "static"
 PREFIX: Final = "/static/"
+TEMPLATE: Final = PREFIX + "{digest}/{name}"
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
