@@ -251,7 +251,7 @@ def check(routes: Sequence[Route]) -> None:
             and not (route.page and (route.takes or route.gives))
             and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)
             and (route.audit != "none" or safe)
-            and (route.page or route.path == DESCRIPTION or _described(route))
+            and (route.page or route.path in (DESCRIPTION, *PROBES) or _described(route))
         )
         name = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
         operation = ("operation", route.handler.__name__ if route.tag else route.path + route.method)

@@ -18,15 +18,19 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
+from adapters.http import ops
 from adapters.http.api import ROUTES
 from adapters.http.server import application, listening
 from adapters.http.web import NAV, PAGES, security
 from adapters.http.web.demo import DEMO_PAGES
 from adapters.http.web.frame import Web
+from adapters.memory import MemoryStore
 from gateway.demo import DemoDesk
 from gateway.factors import code_for
 from gateway.model.base import MINUTE
+from gateway.ports import UNMEASURED, Metrics, Store
 from gateway.register import Credential
+from tests.clock import ManualClock
 from tests.county import County, a_county, password_of
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -85,7 +89,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def served(*, demo: bool) -> Iterator[Site]:
+def served(*, demo: bool, metrics: Metrics = UNMEASURED, store: Store | None = None) -> Iterator[Site]:
     """A gateway over the demo county, in a thread with a loop of its own, until the generator is closed."""
     ready: threading.Event = threading.Event()
     made: list[Site] = []
@@ -93,13 +97,14 @@ def served(*, demo: bool) -> Iterator[Site]:
     stop = asyncio.Event()
 
     async def serve() -> None:
-        async with a_county() as county:
+        clock = ManualClock()
+        async with a_county(store or MemoryStore(clock), clock=clock, metrics=metrics) as county:
             credentials = {
                 login: Credential(login=login, password=password_of(login), seed=seed)
                 for login, seed in county.seeds.items()
             }
             desk = DemoDesk(county.gateway, credentials, county.clock.advance) if demo else None
-            routes = (*ROUTES, *PAGES, *(DEMO_PAGES if demo else ()))
+            routes = (*ROUTES, *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
             app = application(county.gateway, routes, Web(county.gateway, routes, NAV, desk=desk))
             async with listening(app, "127.0.0.1", 0) as address:
                 made.append(Site(address, county, asyncio.get_running_loop(), demo))
