@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.measures import OTHER, VALUES, Counted, Signs, Step
+from gateway.measures import OTHER, VALUES, Counted, Signs, Step, codes
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -61,6 +61,7 @@ class PrometheusMetrics:
     def __init__(self, *, store: str = "sqlite") -> None:
         self.registry = CollectorRegistry()
         self._routes: frozenset[str] = frozenset()
+        self._families = {what: self._counter(what.value, HELP[what], label) for what, (label, _) in VALUES.items()}
         self._counters = {(what, value): child for what in Counted for value, child in self._children(what)}
         self._steps = {step: self._step(step) for step in Step}
         self._requests = self._counter("requests", "Requests answered", "route", "method", "status")
@@ -83,8 +84,10 @@ class PrometheusMetrics:
         PlatformCollector(registry=self.registry)
 
     def know(self, routes: Iterable[str]) -> None:
-        """The templates of the route table: the only routes that are told apart."""
+        """The templates of the route table, which alone are told apart. Call it when all modules are loaded."""
         self._routes = frozenset(routes)
+        for code in codes():
+            self._counters.setdefault((Counted.REFUSALS, code), self._families[Counted.REFUSALS].labels(code))
 
     # --- the port -----------------------------------------------------------------------------------------------------
 
@@ -126,9 +129,7 @@ class PrometheusMetrics:
 
     def _children(self, what: Counted) -> list[tuple[str, Counter]]:
         """Every series from the start: a rate of something that has not happened yet is nought, not nothing."""
-        label, values = VALUES[what]
-        family = self._counter(what.value, HELP[what], label)
-        return [(value, family.labels(value)) for value in sorted(values | {OTHER})]
+        return [(value, self._families[what].labels(value)) for value in sorted(VALUES[what][1] | {OTHER})]
 
     def _step(self, step: Step) -> Histogram:
         return Histogram(

@@ -244,9 +244,9 @@ class Campaign:
             with contextlib.suppress(TimeoutError, ConnectionError):
                 while piece := raw.recv(65536):
                     answer += piece
-        head = answer.decode("utf-8", "replace").partition("\r\n\r\n")[0]
+        head, _, text = answer.decode("utf-8", "replace").partition("\r\n\r\n")
         status = int(head.split()[1]) if head else 0
-        self.statuses[status] += 1
+        self.judge(f"raw {octets[:20]!r}", status, text, head)
         self.sent += 1
 
 
