@@ -107,6 +107,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/registrator/{inbox}/{envelope}/vidare": ("vx-reg", to_a_registrator),
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
+    "/granssnitt": ("", "/granssnitt"),
     "/sok": ("al-sos", "/sok?namn=AL-26-00000"),
     "/jour": ("", "/jour"),
     "/hjalp": ("al-sos", "/hjalp"),

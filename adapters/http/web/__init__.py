@@ -11,6 +11,7 @@ from adapters.http.routes import Route
 from adapters.http.web import (
     about,
     answer,
+    api_page,
     attaching,
     cases,
     consent_pages,
@@ -43,6 +44,7 @@ CASEWORK: Final[tuple[Route, ...]] = (
 PAGES: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
     *about.ROUTES,
+    *api_page.ROUTES,
     *search_page.ROUTES,
     *CASEWORK,
     *log_pages.ROUTES,
