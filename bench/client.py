@@ -16,16 +16,17 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from bench import tls
 from bench.child import answer, quiet
+from bench.wire import PIECE, Wire, request
 from gateway.errors import GatewayError
 
-UPLOAD_PIECE: Final = 256 * 1024
 HEAD: Final = b"%PDF-1.7\n% a file to measure, not a document\n"
+SENT: Final = "/api/v1/messages/direct"
+OPENINGS: Final = 50  # of one session, before the reader takes the next: a window covers 60
 
 
 class Client:
-    """Answers the run's questions."""
+    """Answers the run's questions about one server at a time."""
 
     def __init__(self) -> None:
         self._key = ed25519.Ed25519PrivateKey.generate()
@@ -34,113 +35,187 @@ class Client:
         return self._key.public_key().public_bytes_raw().hex()
 
     async def post(
-        self, port: int, path: str, bodies: list[Any], tokens: list[str], connections: int, secure: bool, sign: bool
-    ) -> float:
-        """Seconds until every body was accepted (201), over `connections` connections at once."""
+        self,
+        port: int,
+        path: str,
+        bodies: list[Any],
+        tokens: list[str],
+        connections: int,
+        secure: bool = False,
+        sign: bool = False,
+        pause: float = 0.0,
+    ) -> dict[str, Any]:
+        """Seconds until every body was accepted (201), over `connections` connections at once; and each one's own."""
         requests: list[list[bytes]] = [[] for _ in range(connections)]
         for place, body in enumerate(bodies):
             octets = json.dumps(body, ensure_ascii=False).encode()
             extra = f"X-Signature: {self._key.sign(octets).hex()}\r\n" if sign else ""
             token = tokens[place % connections % len(tokens)] if tokens else ""
-            head = (
-                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{extra}"
-                f"Content-Type: application/json\r\nContent-Length: {len(octets)}\r\n\r\n"
-            )
-            requests[place % connections].append(head.encode() + octets)
-        context = tls.client() if secure else None
-        open_now = [await asyncio.open_connection("127.0.0.1", port, ssl=context) for _ in range(connections)]
+            requests[place % connections].append(request("POST", path, token=token, body=octets, headers=extra))
+        wires = [await Wire.open(port, secure=secure) for _ in range(connections)]
+        times: list[float] = []
         try:
             started = time.perf_counter()
             async with asyncio.TaskGroup() as group:
-                for (reader, writer), own in zip(open_now, requests, strict=True):
-                    group.create_task(_talk(reader, writer, own))
-            return time.perf_counter() - started
+                for wire, own in zip(wires, requests, strict=True):
+                    group.create_task(_talk(wire, own, times, pause))
+            return {"seconds": time.perf_counter() - started, "times": times}
         finally:
-            for _, writer in open_now:
-                writer.close()
+            for wire in wires:
+                wire.close()
 
-    async def upload(self, port: int, tokens: list[str], drafts: list[str], size: int) -> float:
+    async def get(self, port: int, path: str, token: str, count: int, cookie: str = "", holds: str = "") -> list[float]:
+        """Milliseconds of each of `count` gets, one after the other; each answer must be 200 and hold `holds`."""
+        headers = f"Cookie: {cookie}={token}\r\n" if cookie else ""
+        asked = request("GET", path, token="" if cookie else token, headers=headers)
+        wire = await Wire.open(port)
+        times = []
+        try:
+            for _ in range(count):
+                began = time.perf_counter()
+                found = (await wire.ask(asked)).require(200)
+                times.append((time.perf_counter() - began) * 1000)
+                if holds.encode() not in found.body:
+                    raise GatewayError("the answer is not the one that is measured")
+        finally:
+            wire.close()
+        return times
+
+    async def sign_in(self, port: int, people: list[list[str]], every_s: float) -> list[float]:
+        """Milliseconds of each sign-in; one begins every `every_s` seconds."""
+        times: list[float] = []
+        async with asyncio.TaskGroup() as group:
+            for login, password, code in people:
+                group.create_task(_sign_in(port, login, password, code, times))
+                await asyncio.sleep(every_s)
+        return times
+
+    async def cycle(
+        self, port: int, bodies: list[list[Any]], senders: list[str], readers: list[list[str]], inbox: str
+    ) -> float:
+        """Seconds for whole ways: sent, delivered, found in the inbox, opened; one worker for each list of bodies."""
+        workers = [
+            await _Worker.ready(port, own, sender, tokens, inbox)
+            for own, sender, tokens in zip(bodies, senders, readers, strict=True)
+        ]
+        started = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.work())
+        return time.perf_counter() - started
+
+    async def upload(self, port: int, tokens: list[str], drafts: list[str], size: int, secure: bool = False) -> float:
         """Seconds to put a file of `size` octets into each draft, all at once; a session for each."""
         started = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for token, draft in zip(tokens, drafts, strict=False):
-                group.create_task(_upload(port, token, f"/api/v1/drafts/{draft}/attachments", size))
+                path = f"/api/v1/drafts/{draft}/attachments"
+                group.create_task(_upload(port, token, path, size, secure))
         return time.perf_counter() - started
 
-    async def download(self, port: int, tokens: list[str], paths: list[str], size: int) -> float:
+    async def put(self, port: int, path: str, size: int, secure: bool = False) -> float:
+        """Seconds to send `size` octets as the same form to a server that asks for nothing else."""
+        started = time.perf_counter()
+        await _upload(port, "", path, size, secure)
+        return time.perf_counter() - started
+
+    async def download(self, port: int, tokens: list[str], paths: list[str], size: int, secure: bool = False) -> float:
         """Seconds to get every path, all at once, a session for each; each must be `size` octets and whole."""
         started = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for token, path in zip(tokens, paths, strict=False):
-                group.create_task(_download(port, token, path, size))
+                group.create_task(_download(port, token, path, size, secure))
         return time.perf_counter() - started
 
 
-async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: Sequence[bytes]) -> None:
-    for request in requests:
-        writer.write(request)
-        status, length = await _head(reader)
-        body = await reader.readexactly(length)
-        _require(status, 201, body)
+class _Worker:
+    """Sends a message, waits until it lies in the inbox, opens it; then the next."""
+
+    def __init__(self, wire: Wire, requests: Sequence[bytes], readers: Sequence[str], inbox: str) -> None:
+        self._wire = wire
+        self._requests = requests
+        self._readers = readers
+        self._inbox = inbox
+
+    @classmethod
+    async def ready(cls, port: int, bodies: list[Any], sender: str, readers: list[str], inbox: str) -> _Worker:
+        requests = [
+            request("POST", SENT, token=sender, body=json.dumps(body, ensure_ascii=False).encode()) for body in bodies
+        ]
+        return cls(await Wire.open(port), requests, readers, inbox)
+
+    async def work(self) -> None:
+        wire = self._wire
+        for number, octets in enumerate(self._requests):
+            reader = self._readers[number // OPENINGS]
+            message = (await wire.ask(octets)).require(201).json()["message"].encode()
+            page = request("GET", f"/api/v1/inboxes/{self._inbox}/messages?limit=16", token=reader)
+            lines = (await wire.until(page, message)).json()["messages"]
+            envelope = next(line["envelope"] for line in lines if line["message"].encode() == message)
+            (await wire.ask(request("POST", f"/api/v1/envelopes/{envelope}/open", token=reader))).require(200)
+        wire.close()
 
 
-async def _head(reader: asyncio.StreamReader) -> tuple[int, int]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    _, _, rest = head.lower().partition(b"content-length:")
-    return int(head[9:12]), int(rest.partition(b"\r\n")[0] or 0)
+async def _talk(wire: Wire, requests: Sequence[bytes], times: list[float], pause: float) -> None:
+    for octets in requests:
+        began = time.perf_counter()
+        (await wire.ask(octets)).require(201)
+        times.append((time.perf_counter() - began) * 1000)
+        if pause:
+            await asyncio.sleep(pause)
 
 
-async def _upload(port: int, token: str, path: str, size: int) -> None:
+async def _sign_in(port: int, login: str, password: str, code: str, times: list[float]) -> None:
+    wire = await Wire.open(port)
+    body = json.dumps({"login": login, "password": password, "code": code}).encode()
+    try:
+        began = time.perf_counter()
+        (await wire.ask(request("POST", "/api/v1/sessions", body=body))).require(201)
+        times.append((time.perf_counter() - began) * 1000)
+    finally:
+        wire.close()
+
+
+async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> None:
     mark = secrets.token_hex(16)
     before = (
         f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="matning.pdf"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode()
     after = f"\r\n--{mark}--\r\n".encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    wire = await Wire.open(port, secure=secure)
     try:
-        writer.write(
+        wire.writer.write(
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: multipart/form-data; boundary={mark}\r\n"
             f"Content-Length: {len(before) + size + len(after)}\r\n\r\n".encode()
         )
-        writer.write(before + HEAD)
-        piece, left = secrets.token_bytes(UPLOAD_PIECE), size - len(HEAD)
+        wire.writer.write(before + HEAD)
+        piece, left = secrets.token_bytes(PIECE), size - len(HEAD)
         while left:
-            writer.write(piece[:left])
-            left -= min(left, UPLOAD_PIECE)
-            await writer.drain()
-        writer.write(after)
-        status, length = await _head(reader)
-        _require(status, 201, await reader.readexactly(length))
+            wire.writer.write(piece[:left])
+            left -= min(left, PIECE)
+            await wire.writer.drain()
+        wire.writer.write(after)
+        (await wire.answer()).require(201)
     finally:
-        writer.close()
+        wire.close()
 
 
-async def _download(port: int, token: str, path: str, size: int) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _download(port: int, token: str, path: str, size: int, secure: bool) -> None:
+    wire = await Wire.open(port, secure=secure)
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-        status, length = await _head(reader)
-        if status != 200:
-            _require(status, 200, await reader.readexactly(length))
-        got = 0
-        while got < length and (piece := await reader.read(UPLOAD_PIECE)):
-            got += len(piece)
-        if (length, got) != (size, size):
-            raise GatewayError(f"{got} of {length} octets came, {size} were sent")
+        wire.writer.write(request("GET", path, token=token))
+        await wire.swallow(size)
     finally:
-        writer.close()
-
-
-def _require(status: int, wanted: int, body: bytes) -> None:
-    if status != wanted:
-        raise GatewayError(f"the server answered {status}: {body[:300].decode('utf-8', 'replace')}")
+        wire.close()
 
 
 async def main() -> None:
     client = Client()
-    await answer({"key": client.key, "post": client.post, "upload": client.upload, "download": client.download})
+    asked = (client.key, client.post, client.get, client.sign_in, client.cycle)
+    files = (client.upload, client.put, client.download)
+    await answer({method.__name__: method for method in (*asked, *files)})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from gateway import workers
 from gateway.__main__ import SystemWiring
 from gateway.consents import STOCKHOLM
 from gateway.demo import CASEWORK, SEAT_EKELIDEN, STEP_US, demo_directory, demo_password
@@ -26,7 +27,13 @@ from gateway.settings import Settings
 from gateway.usecases import Gateway
 
 SENDER: Final = "al-sos"
+READER: Final = "ek-chef"
 RECIPIENT: Final = SEAT_EKELIDEN
+#: About a kilobyte of the plain words that authorities write to each other; no person is in it.
+WORDS: Final = (
+    "Vi har gått igenom underlaget och vill komplettera det som skrevs i blanketten. Personen vill helst bo där det "
+    "går att ta bussen till arbetsträningen, och har tidigare haft god hjälp av fasta tider och samma kontaktperson. "
+)
 PREPARING: Final = 32  # cases opened at a time
 
 
@@ -39,11 +46,18 @@ class County:
         self.seeds = seeds
         self._signed: Signed | None = None
 
-    async def token(self) -> str:
+    async def token(self, login: str = SENDER) -> str:
         """A fresh session. The clock moves half a minute: a code works once, and a measurement does not wait."""
         self.skew[0] += STEP_US
-        code = code_for(self.seeds[SENDER], self.gateway.ports.clock.now())
-        return (await self.gateway.sign_in.sign_in(SENDER, demo_password(SENDER), code)).token
+        code = code_for(self.seeds[login], self.gateway.ports.clock.now())
+        return (await self.gateway.sign_in.sign_in(login, demo_password(login), code)).token
+
+    def people(self) -> list[list[str]]:
+        """Login, password and a fresh code of everybody but sender and reader; the clock moves half a minute."""
+        self.skew[0] += STEP_US
+        now = self.gateway.ports.clock.now()
+        others = [login for login in self.seeds if login not in (SENDER, READER)]
+        return [[login, demo_password(login), code_for(self.seeds[login], now)] for login in others]
 
     async def signed(self) -> Signed:
         if self._signed is None:
@@ -75,6 +89,34 @@ class County:
             recipients=(str(RECIPIENT),),
         )
 
+    def case_message(self, case: CaseId) -> Submission:
+        """The small message: a kilobyte of text in a case, to one inbox."""
+        values = {"text": WORDS * 3 + WORDS[:330], "categories": ["NEED", "SOCIAL"]}
+        return Submission(
+            case=case, form_type="case_message", form_version=1, values=values, recipients=(str(RECIPIENT),)
+        )
+
+    async def deliver(self) -> int:
+        """Deliver everything that is due; returns how many."""
+        count = 0
+        while done := await self.gateway.outbox.run_once():
+            count += done
+        return count
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """The worker of `serve`, as long as the context lasts: deliver, publish, repair, sweep."""
+
+        async def nothing(_: object) -> int:
+            return 0
+
+        task = asyncio.create_task(workers.run(self.gateway, nothing))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def accept(self, cases: Sequence[CaseId], tasks: int) -> None:
         """Send one message for each case, `tasks` at a time, without HTTP in between."""
         signed = await self.signed()
@@ -88,9 +130,8 @@ class County:
             for _ in range(tasks):
                 group.create_task(worker())
 
-    def body(self, case: CaseId) -> dict[str, Any]:
-        """The same message as the API takes it."""
-        submission = self.submission(case)
+    def body(self, submission: Submission) -> dict[str, Any]:
+        """A message as the API takes it."""
         return {
             "inbox": str(CASEWORK),
             "case": submission.case,

@@ -7,15 +7,14 @@ before each leg, so no peak is missed between two samples. Growth is the peak le
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench import tls
 from bench.child import Child
+from bench.run import Run, child
 
 MIB: Final = 1024 * 1024
 SAMPLE_S: Final = 0.02
@@ -34,7 +33,7 @@ FULL: Final = Sizes(1024 * MIB, 100 * MIB)
 QUICK: Final = Sizes(32 * MIB, 4 * MIB)
 
 
-def _status(pid: int, name: str) -> int:
+def status(pid: int, name: str) -> int:
     """A line of /proc/PID/status, in octets."""
     for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if line.startswith(f"{name}:"):
@@ -55,7 +54,7 @@ class Peak:
         with suppress(OSError):
             Path(f"/proc/{self._pid}/clear_refs").write_text("5", "ascii")  # proc(5): resets the peak resident size
             self._reset = True
-        self._before = _status(self._pid, "VmRSS")
+        self._before = status(self._pid, "VmRSS")
         self._task = asyncio.create_task(self._watch())
         return self
 
@@ -64,11 +63,11 @@ class Peak:
         with suppress(asyncio.CancelledError):
             await self._task
         if self._reset:
-            self._highest = max(self._highest, _status(self._pid, "VmHWM"))
+            self._highest = max(self._highest, status(self._pid, "VmHWM"))
 
     async def _watch(self) -> None:
         while True:
-            self._highest = max(self._highest, _status(self._pid, "VmRSS"))
+            self._highest = max(self._highest, status(self._pid, "VmRSS"))
             await asyncio.sleep(SAMPLE_S)
 
     @property
@@ -77,20 +76,25 @@ class Peak:
         return max(1, self._highest - self._before)
 
 
-async def measure(client: Child, sizes: Sizes) -> dict[str, float]:
+async def measure(run: Run) -> None:
+    """P7."""
+    async with AsyncExitStack() as stack:
+        client = await child(stack, "bench.client")
+        for _ in run.each_round("minne för filer (P7)"):
+            run.report.add(await _round(run, client, QUICK if run.quick else FULL))
+
+
+async def _round(run: Run, client: Child, sizes: Sizes) -> dict[str, float]:
     """Growth in MiB and speed in MB/s of every leg, in a server of its own."""
-    with tempfile.TemporaryDirectory(prefix="sambud-bench-") as scratch:
-        tls.make(Path(scratch))
-        server = await Child.start("bench.server", scratch)
-        try:
-            port = (await server.ask("ports"))[0]
-            # A session for each file: openings of one session count in one window, and would meet at its row.
-            legs = _Legs(server, client, port, await server.ask("tokens", count=sizes.many))
-            await legs.up_and_down(MIB, 1)
-            one_up, one_down = await legs.up_and_down(sizes.one, 1)
-            many_up, many_down = await legs.up_and_down(sizes.each, sizes.many)
-        finally:
-            await server.stop()
+    async with AsyncExitStack() as stack:
+        folder = str(await stack.enter_async_context(run.folder()))
+        server = await child(stack, "bench.server", folder)
+        port = (await server.ask("ports"))[0]
+        # A session for each file: openings of one session count in one window, and would meet at its row.
+        legs = _Legs(server, client, port, await server.ask("tokens", count=sizes.many))
+        await legs.up_and_down(MIB, 1)
+        one_up, one_down = await legs.up_and_down(sizes.one, 1)
+        many_up, many_down = await legs.up_and_down(sizes.each, sizes.many)
     found: dict[str, float] = {}
     for name, (growth, speed) in {
         "one_up": one_up,

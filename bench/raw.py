@@ -21,7 +21,9 @@ from adapters.sql.base import numbered
 from adapters.sql.compiled import Statements
 from adapters.sql.migrate import migrate_sqlite
 from adapters.sql.sqlite import SqliteStore
-from gateway.model.base import CaseId, VersionedRow
+from bench.county import County
+from gateway.errors import SetupError
+from gateway.model.base import CaseId, Row, VersionedRow
 from gateway.model.path import Case
 from gateway.ports import Committed, Insert, Update, Work
 
@@ -47,6 +49,36 @@ class Recorder:
     async def _kept(self, work: Work) -> Committed:
         self.works.append(work)
         return await self._commit(work)
+
+
+async def recorded(county: County, store: SqliteStore) -> tuple[Work, Case]:
+    """The Work of one acceptance, and its case as it was before."""
+    [case] = await county.cases(1)
+    before = await store.get(Case, case)
+    with Recorder(store) as recorder:
+        await county.accept([case], 1)
+    if before is None:
+        raise SetupError("the case to record is missing")
+    return next(work for work in recorder.works if len(work.changes) > 1), before
+
+
+def fresh_ids(work: Work, case: Case) -> dict[str, str]:
+    """New ids for everything that `work` inserts, and for its case."""
+    new = {str(case.id): str(uuid.uuid4()), case.reference: f"AL-00-{secrets.token_hex(5)}"}
+    for change in work.changes:
+        if isinstance(change, Insert):
+            for value in dataclasses.asdict(change.row).values():
+                if isinstance(value, str) and _is_uuid(value):
+                    new.setdefault(value, str(uuid.uuid4()))
+    return new
+
+
+def renamed(row: Row, ids: dict[str, str]) -> Row:
+    """A row with its ids replaced."""
+    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    return dataclasses.replace(
+        row, **{name: ids[value] for name, value in values.items() if isinstance(value, str) and value in ids}
+    )
 
 
 class Raw:
@@ -88,12 +120,7 @@ class Raw:
 
     def _fresh(self) -> list[Statement]:
         """The statements of one more acceptance; its case is inserted at once, to be updated later."""
-        new = {str(self._case.id): str(uuid.uuid4()), self._case.reference: f"AL-00-{secrets.token_hex(5)}"}
-        for change in self._work.changes:
-            if isinstance(change, Insert):
-                for value in dataclasses.asdict(change.row).values():
-                    if isinstance(value, str) and _is_uuid(value):
-                        new.setdefault(value, str(uuid.uuid4()))
+        new = fresh_ids(self._work, self._case)
         before = dataclasses.replace(self._case, id=CaseId(new[self._case.id]), reference=new[self._case.reference])
         self._connection.execute(*self._statements.insert(before))
         found: list[Statement] = []

@@ -1,8 +1,8 @@
 """The product as it is measured: the real application over the real store, in a process of its own.
 
 Beside HTTP and HTTPS on loopback it answers the run: cases to send in, the same pipeline without HTTP (R1), the same
-rows by the plain driver (R0), and the processor time of one acceptance, step by step. The worker rests meanwhile:
-what is measured is accepting, for the product and for its references.
+rows by the plain driver (R0), a long history, and the processor time of one acceptance, step by step. The worker rests
+unless it is asked for: most rows measure accepting, for the product and for its references.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ from aiohttp import web
 
 from adapters.http.api import ROUTES
 from adapters.http.server import application
+from adapters.http.web import NAV, PAGES
+from adapters.http.web.frame import Web
 from adapters.sql.sqlite import SqliteStore
-from bench import steps, tls
+from bench import logs, steps, tls
 from bench.child import answer, quiet
-from bench.county import County, a_county
-from bench.raw import Raw, Recorder
+from bench.county import READER, RECIPIENT, County, a_county
+from bench.groups import Groups
+from bench.history import History
+from bench.raw import Raw, recorded
 from gateway.errors import SetupError
 from gateway.model.base import CaseId
-from gateway.model.path import Case
+from gateway.model.path import Channel, Delivery
 
 
 class Served:
@@ -39,6 +44,11 @@ class Served:
         if not isinstance(store, SqliteStore):
             raise SetupError("the measurements stand on SQLite")
         self._store = store
+        self._history = History(county, store)
+        self._groups: Groups | None = None
+        self._work = AsyncExitStack()
+
+    # --- what clients need -------------------------------------------------------------------------------------------
 
     async def ports(self) -> list[int]:
         return list(self._ports)
@@ -46,11 +56,44 @@ class Served:
     async def tokens(self, count: int) -> list[str]:
         return [await self._county.token() for _ in range(count)]
 
+    async def readers(self, count: int) -> list[str]:
+        return [await self._county.token(READER) for _ in range(count)]
+
+    async def people(self) -> list[list[str]]:
+        return self._county.people()
+
     async def cases(self, count: int) -> list[str]:
         return [str(case) for case in await self._county.cases(count)]
 
     async def bodies(self, count: int) -> list[Any]:
-        return [self._county.body(case) for case in await self._county.cases(count)]
+        """The message of most rows, each in a case of its own."""
+        return [self._county.body(self._county.submission(case)) for case in await self._county.cases(count)]
+
+    async def case_messages(self, count: int, cases: int) -> list[Any]:
+        """The small message, in `cases` cases in turn."""
+        places = await self._county.cases(cases)
+        return [self._county.body(self._county.case_message(places[number % cases])) for number in range(count)]
+
+    async def draft(self) -> str:
+        return await self._county.draft()
+
+    async def own_copy(self, draft: str) -> list[Any]:
+        envelope, files = await self._county.own_copy(draft)
+        return [envelope, files]
+
+    # --- the worker --------------------------------------------------------------------------------------------------
+
+    async def work(self, on: bool) -> None:
+        """Let the worker of `serve` run, or rest."""
+        await self._work.aclose()
+        if on:
+            await self._work.enter_async_context(self._county.working())
+
+    async def cpu(self) -> float:
+        """Seconds of processor time of this process so far."""
+        return time.process_time()
+
+    # --- references and steps ----------------------------------------------------------------------------------------
 
     async def in_process(self, cases: list[str], tasks: int) -> float:
         """R1: seconds for the same pipeline without HTTP."""
@@ -65,11 +108,18 @@ class Served:
     async def raw(self, count: int, group: int) -> float:
         """R0: seconds for the rows of as many acceptances by the plain driver."""
         if self._raw is None:
-            self._raw = await self._recorded()
+            work, case = await recorded(self._county, self._store)
+            self._raw = await asyncio.to_thread(Raw, self._folder / "raw.db", self._store.statements, work, case)
         return await asyncio.to_thread(self._raw.run, count, group)
 
     async def rows(self) -> int:
         return self._raw.rows if self._raw else 0
+
+    async def grouped(self, count: int, callers: int, most: int) -> float:
+        """P11: seconds for `count` Works of the store from `callers` callers, at most `most` in one transaction."""
+        if self._groups is None:
+            self._groups = await Groups.ready(self._county, self._store)
+        return await self._groups.run(count, callers, most)
 
     async def steps(self, cases: list[str]) -> dict[str, float]:
         return await steps.by_step(self._county, [CaseId(case) for case in cases])
@@ -77,42 +127,85 @@ class Served:
     async def modules(self, cases: list[str]) -> list[list[Any]]:
         return await steps.by_module(self._county, [CaseId(case) for case in cases])
 
-    async def draft(self) -> str:
-        return await self._county.draft()
+    # --- a long history ----------------------------------------------------------------------------------------------
 
-    async def own_copy(self, draft: str) -> list[Any]:
-        envelope, files = await self._county.own_copy(draft)
-        return [envelope, files]
+    async def history(self, count: int) -> None:
+        """Done messages until there are `count`."""
+        await self._history.add(count - self._history.count)
 
-    def close(self) -> None:
+    async def open_items(self, count: int, reader: str) -> str:
+        """Open referrals with sealed priorities: sent, delivered and opened once. Gives the inbox."""
+        await self._county.accept(await self._county.cases(count), 8)
+        await self._county.deliver()
+        signed = await self._county.gateway.sessions.authenticate(reader)
+        for task in await self._store.open_tasks(RECIPIENT, limit=count):
+            await self._county.gateway.queue.open(signed, task.envelope)
+        return str(RECIPIENT)
+
+    async def claims(self, count: int) -> dict[str, float]:
+        """Milliseconds of one claim of 32 due deliveries, and of delivering one, over `count` of them."""
+        await self._county.accept(await self._county.cases(count), 8)
+        spent: list[float] = []
+        claim_due = self._store.claim_due
+
+        async def timed(channel: Channel, **values: Any) -> list[Delivery]:
+            began = time.perf_counter()
+            found = await claim_due(channel, **values)
+            if found:
+                spent.append(time.perf_counter() - began)
+            return found
+
+        self._store.claim_due = timed  # type: ignore[method-assign,assignment]
+        try:
+            started = time.perf_counter()
+            done = await self._county.deliver()
+            whole = time.perf_counter() - started
+        finally:
+            del self._store.claim_due
+        return {"claim": sum(spent) / len(spent) * 1000, "deliver": whole / done * 1000}
+
+    async def publish(self) -> int:
+        """Publish the log; gives the number of its leaves."""
+        await self._county.gateway.integrator.flush()
+        return await logs.size(self._county, self._store)
+
+    async def records(self, count: int) -> int:
+        """See that the log has at least `count` records, and is published."""
+        await logs.grow(self._county, self._store, count)
+        return await self.publish()
+
+    async def verify(self, sides: bool) -> float:
+        """Records a second of checking the log; with its side rows, or leaves and tree alone."""
+        return await logs.verify(self._county, self._store, sides=sides)
+
+    async def hashed(self) -> float:
+        """Records a second of nothing but SHA-256 over octets as long as the log's leaves."""
+        return await logs.hashed(self._county, self._store)
+
+    async def close(self) -> None:
+        await self._work.aclose()
         if self._raw is not None:
             self._raw.close()
-
-    async def _recorded(self) -> Raw:
-        [case] = await self._county.cases(1)
-        before = await self._store.get(Case, case)
-        with Recorder(self._store) as recorder:
-            await self._county.accept([case], 1)
-        work = next(work for work in recorder.works if len(work.changes) > 1)
-        if before is None:
-            raise SetupError("the case to record is missing")
-        return await asyncio.to_thread(Raw, self._folder / "raw.db", self._store.statements, work, before)
 
 
 async def main(folder: Path) -> None:
     async with a_county(folder) as county:
-        runner = web.AppRunner(application(county.gateway, ROUTES), access_log=None, keepalive_timeout=60)
+        routes = (*ROUTES, *PAGES)
+        app = application(county.gateway, routes, Web(county.gateway, routes, NAV))
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=60)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls.server(folder / "tls.pem")).start()
+        pem = folder / "tls.pem"
+        await web.TCPSite(
+            runner, "127.0.0.1", 0, ssl_context=tls.server(pem if pem.exists() else tls.make(folder))
+        ).start()
         served = Served(county, folder, (int(runner.addresses[0][1]), int(runner.addresses[1][1])))
         try:
-            asked = (served.ports, served.tokens, served.cases, served.bodies, served.in_process, served.groups)
-            asked += (served.raw, served.rows, served.steps, served.modules, served.draft, served.own_copy)
-            await answer({method.__name__: method for method in asked})
+            names = [name for name in vars(Served) if not name.startswith("_") and name != "close"]
+            await answer({name: getattr(served, name) for name in names})
         finally:
             await runner.cleanup()
-            served.close()
+            await served.close()
 
 
 if __name__ == "__main__":

@@ -73,38 +73,62 @@ def bench() -> None:
     """Mätningar på den här datorn, mot referenser i samma körning."""
 
 
-@bench.command("path")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
-@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
-@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
-def measure_path(rounds: int, target: Path | None, quick: bool) -> None:
-    """Mät vägen: mottagning, processortid och minne (docs/performance.md)."""
-    _measured("bench.path", rounds, target, quick)
+SETS = {
+    "path": "Mät vägen: mottagning, många samtidigt, start, filer, minne (P1, P2, P5–P7, P10–P12).",
+    "inbox": "Mät inkorgens sidor med kort och lång historia (P8).",
+    "growth": "Mät hur kostnader växer med historien, och kontroll av loggen (P8, P9, kurvor).",
+    "peers": "Mät mot andras program, där de finns (P3, P4, P6): se bench/peers.sh.",
+    "all": "Mät allt.",
+}
 
 
-@bench.command("inbox")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
-@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
-@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
-def measure_inbox(rounds: int, target: Path | None, quick: bool) -> None:
-    """Mät sidan av en delad inkorg med kort och lång historia (docs/performance.md)."""
-    _measured("bench.inbox", rounds, target, quick)
+def _measuring(name: str, about: str) -> click.Command:
+    @click.command(name, help=f"{about}\n\nHur och varför: docs/performance.md.")
+    @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Varv; minst fem.")
+    @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Skriv allt som JSON hit.")
+    @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Rita en bild (SVG) hit.")
+    @click.option("--peers", type=click.Path(file_okay=False, path_type=Path), help="Katalogen från bench/peers.sh.")
+    @click.option("--full", is_flag=True, help="Ända till en miljon meddelanden; tar en halvtimme och 15 GB.")
+    @click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
+    @click.option("--write-docs", is_flag=True, help="Skriv in siffrorna i docs/performance.md.")
+    def measure(
+        rounds: int,
+        target: Path | None,
+        picture: Path | None,
+        peers: Path | None,
+        full: bool,
+        quick: bool,
+        write_docs: bool,
+    ) -> None:
+        report = run(_measured(name, rounds=rounds, quick=quick, full=full, peers=peers))
+        for line in report.lines():
+            click.echo(line)
+        if target is not None:
+            target.write_text(json.dumps(report.as_dict(), indent=2) + "\n", "utf-8")
+        if picture is not None:
+            picture.write_text(_bench("bench.picture").drawn(report), "utf-8")
+        if write_docs:
+            click.echo(f"Skrev {_bench('bench.documents').written(report)}.")
+
+    return measure
 
 
-def _measured(module: str, rounds: int, target: Path | None, quick: bool) -> None:
-    async def work() -> Any:
-        try:
-            found = importlib.import_module(module)
-        except ModuleNotFoundError as missing:
-            raise SetupError(
-                "the measurements are not part of the package",
-                swedish="Mätningarna följer inte med det installerade paketet.",
-                next_step="Kör './sambud bench path' i en utcheckning av källkoden.",
-            ) from missing
-        return await found.measure(rounds=rounds, quick=quick, say=lambda text: click.echo(text, err=True))
+for _name, _about in SETS.items():
+    bench.add_command(_measuring(_name, _about))
 
-    report = run(work())
-    for line in report.lines():
-        click.echo(line)
-    if target is not None:
-        target.write_text(json.dumps(report.as_dict(), indent=2) + "\n", "utf-8")
+
+async def _measured(name: str, **asked: Any) -> Any:
+    return await _bench("bench.run").measure(name, **asked, say=lambda text: click.echo(text, err=True))
+
+
+def _bench(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if not (missing.name or "").startswith("bench"):
+            raise
+        raise SetupError(
+            "the measurements are not part of the package",
+            swedish="Mätningarna följer inte med det installerade paketet.",
+            next_step="Kör './sambud bench path' i en utcheckning av källkoden.",
+        ) from missing

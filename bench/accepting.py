@@ -1,21 +1,17 @@
-"""`sambud bench path`: rows P1, P2, P5 and P7, each in turns with its reference.
+"""P1, P2 and P5: accepting, beside the same pipeline without HTTP, the same rows by the driver, and the secure sketch.
 
-The order of the legs turns round from one round to the next, so that a neighbour who wakes up in the middle does not
-always meet the same leg. A short round without a stopwatch comes first.
+A short round without a stopwatch comes first.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from bench import memory, tls
 from bench.child import Child
-from bench.report import Report
+from bench.run import Run, child
 
 CLIENTS: Final = 16
 DIRECT: Final = "/api/v1/messages/direct"
@@ -35,36 +31,23 @@ FULL: Final = Counts(many=320, one=96, sketch=960, steps=80)
 QUICK: Final = Counts(many=32, one=8, sketch=64, steps=8)
 
 
-async def measure(*, rounds: int, quick: bool, say: Callable[[str], None]) -> Report:
-    """Run everything. Takes about four minutes with five rounds."""
-    report = Report(quick)
+async def measure(run: Run) -> None:
+    """Takes about two minutes with five rounds."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sambud-bench-")))
-        tls.make(folder)
-        client = await _child(stack, "bench.client")
-        server = await _child(stack, "bench.server", str(folder))
-        sketch = await _child(stack, "bench.sketch", str(folder))
+        folder = str(await stack.enter_async_context(run.folder()))
+        client = await child(stack, "bench.client")
+        server = await child(stack, "bench.server", folder)
+        sketch = await child(stack, "bench.sketch", folder)
         await sketch.ask("trust", key=await client.ask("key"))
         bench = _Accepting(client, server, sketch)
         await bench.start()
         await bench.round(QUICK, turned=False)
-        counts = QUICK if quick else FULL
-        for number in range(rounds):
-            say(f"varv {number + 1} av {rounds}: mottagning …")
-            report.add(await bench.round(counts, turned=bool(number % 2)))
-            report.add(await bench.steps(counts.steps))
-        report.add({"rows": await server.ask("rows")})
-        report.modules = await server.ask("modules", cases=await server.ask("cases", count=counts.steps))
-        for number in range(rounds):
-            say(f"varv {number + 1} av {rounds}: minne …")
-            report.add(await memory.measure(client, memory.QUICK if quick else memory.FULL))
-    return report
-
-
-async def _child(stack: AsyncExitStack, module: str, *arguments: str) -> Child:
-    child = await Child.start(module, *arguments)
-    stack.push_async_callback(child.stop)
-    return child
+        counts = QUICK if run.quick else FULL
+        for number in run.each_round("mottagning (P1, P2, P5)"):
+            run.report.add(await bench.round(counts, turned=bool(number % 2)))
+            run.report.add(await bench.steps(counts.steps))
+        run.report.add({"rows": await server.ask("rows")})
+        run.report.modules = await server.ask("modules", cases=await server.ask("cases", count=counts.steps))
 
 
 class _Accepting:
@@ -106,17 +89,9 @@ class _Accepting:
 
         async def sketch() -> float:
             bodies = (await self._server.ask("bodies", count=1)) * counts.sketch
-            seconds = await self._client.ask(
-                "post",
-                port=self._sketch_port,
-                path="/accept",
-                bodies=bodies,
-                tokens=[],
-                connections=CLIENTS,
-                secure=True,
-                sign=True,
-            )
-            return counts.sketch / seconds
+            to: dict[str, Any] = {"port": self._sketch_port, "path": "/accept", "secure": True, "sign": True}
+            done = await self._client.ask("post", **to, bodies=bodies, tokens=[], connections=CLIENTS)
+            return counts.sketch / float(done["seconds"])
 
         async def http_1() -> float:
             return counts.one / await self._post(self._http, counts.one, 1)
@@ -146,6 +121,5 @@ class _Accepting:
             "tokens": self._tokens,
             "connections": connections,
             "secure": secure,
-            "sign": False,
         }
-        return float(await self._client.ask("post", **asked))
+        return float((await self._client.ask("post", **asked))["seconds"])

@@ -1,0 +1,7 @@
+"""placeholder"""
+
+from bench.run import Run
+
+
+async def measure(run: Run) -> None:
+    return
