@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway import canonical, failpoints
 from gateway.audit import AuditAction, Auditor
+from gateway.bell import Bell
 from gateway.cases import moved
 from gateway.decide import Decision
 from gateway.deliver import new_delivery_id
@@ -63,10 +64,12 @@ class Acceptance:
         vault: Vault,
         integrity: Integrity,
         auditor: Auditor,
+        bell: Bell,
         *,
         metrics: Metrics = UNMEASURED,
     ) -> None:
         self._store = store
+        self._bell = bell
         self._vault = vault
         self._integrity = integrity
         self._auditor = auditor
@@ -180,6 +183,7 @@ class Acceptance:
                 return repeated
             raise
         failpoints.reached("send.after_commit")
+        self._bell.ring()
         return Accepted(message.id, repeated=False)
 
     async def refused(self, standing: Standing, decision: Decision, case: Case) -> None:

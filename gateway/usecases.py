@@ -14,6 +14,7 @@ from gateway.announcements import Announcements
 from gateway.answers import Answers
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
+from gateway.bell import Bell
 from gateway.cases import Cases
 from gateway.casework import Casework
 from gateway.channels import Channels
@@ -131,6 +132,7 @@ class Gateway:
     channels: Channels
     intake: Intake
     announcements: Announcements
+    bell: Bell
     opening: Opening
     answers: Answers
     queue: Queue
@@ -183,7 +185,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         max_bytes=chosen.attachment_max_bytes,
     )
     sealing = Sealing(ports.sealer)
-    acceptance = Acceptance(store, vault, integrity, auditor, metrics=metrics)
+    bell = Bell()
+    acceptance = Acceptance(store, vault, integrity, auditor, bell, metrics=metrics)
     sending = Sending(
         store,
         rights,
@@ -287,6 +290,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             auditor,
             clock,
         ),
+        bell=bell,
         opening=opening,
         answers=answers,
         queue=queue,

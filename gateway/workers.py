@@ -30,7 +30,7 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
     """Everything, until cancelled. Cancelling waits for the delivery at hand; what is left lies in the store."""
     metrics = gateway.ports.metrics
     async with asyncio.TaskGroup() as group:
-        group.create_task(_repeated(metrics, Job.DELIVER, DELIVER_EVERY_S, gateway.outbox.run_once))
+        group.create_task(_delivering(gateway))
         group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: publish(gateway)))
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
@@ -39,23 +39,36 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         )
 
 
+async def _delivering(gateway: Gateway) -> None:
+    """Deliver as long as something is due; then rest until the bell of the next acceptance, or a turn of the clock."""
+    while True:
+        if not await _guarded(gateway.ports.metrics, Job.DELIVER, gateway.outbox.run_once):
+            await gateway.bell.wait(DELIVER_EVERY_S)
+
+
 async def _repeated(
     metrics: Metrics, job: Job, every_s: float, work: Callable[[], Awaitable[object]], *, wait_first: bool = False
 ) -> None:
     while True:
         if wait_first:
             await asyncio.sleep(every_s)
-        try:
-            with structlog.contextvars.bound_contextvars(job=str(job)):
-                await work()
-        except IntegrityError as alarm:
-            metrics.count(Counted.TROUBLES, job)
-            log.error("integrity", job=str(job), code=alarm.code, what=str(alarm))
-        except GatewayError as trouble:
-            metrics.count(Counted.TROUBLES, job)
-            log.warning("trouble", job=str(job), code=trouble.code)
+        await _guarded(metrics, job, work)
         if not wait_first:
             await asyncio.sleep(every_s)
+
+
+async def _guarded(metrics: Metrics, job: Job, work: Callable[[], Awaitable[object]]) -> object:
+    """What the work gave; None after trouble that is expected, which is logged and tried again."""
+    try:
+        with structlog.contextvars.bound_contextvars(job=str(job)):
+            return await work()
+    except IntegrityError as alarm:
+        metrics.count(Counted.TROUBLES, job)
+        log.error("integrity", job=str(job), code=alarm.code, what=str(alarm))
+    except GatewayError as trouble:
+        metrics.count(Counted.TROUBLES, job)
+        log.warning("trouble", job=str(job), code=trouble.code)
+    return None
 
 
 async def publish(gateway: Gateway) -> None:
