@@ -78,11 +78,11 @@ class _Accepting:
 
         async def r1() -> float:
             cases = await self._server.ask("cases", count=counts.many)
-            return counts.many / await self._server.ask("in_process", cases=cases, tasks=CLIENTS)
+            return counts.many / float(await self._server.ask("in_process", cases=cases, tasks=CLIENTS))
 
         async def r0_16() -> float:
             # As many as the product took, so that both databases grow alike.
-            return counts.many / await self._server.ask("raw", count=counts.many, group=self._group)
+            return counts.many / float(await self._server.ask("raw", count=counts.many, group=self._group))
 
         async def https_16() -> float:
             return counts.many / await self._post(self._https, counts.many, CLIENTS, secure=True)
@@ -97,7 +97,7 @@ class _Accepting:
             return counts.one / await self._post(self._http, counts.one, 1)
 
         async def r0_1() -> float:
-            return counts.one / await self._server.ask("raw", count=counts.one, group=1)
+            return counts.one / float(await self._server.ask("raw", count=counts.one, group=1))
 
         legs: list[Callable[[], Awaitable[float]]] = [http_16, r1, r0_16, https_16, sketch, http_1, r0_1]
         for leg in reversed(legs) if turned else legs:

@@ -113,6 +113,20 @@ class Client:
                 group.create_task(_upload(port, token, path, size, secure))
         return time.perf_counter() - started
 
+    async def file_cycle(self, port: int, sender: str, reader: str, draft: str, inbox: str, size: int) -> float:
+        """Seconds for a file's whole way: uploaded, sent, delivered, found, its message opened, downloaded."""
+        wire = await Wire.open(port)
+        started = time.perf_counter()
+        await _upload(port, sender, f"/api/v1/drafts/{draft}/attachments", size, False)
+        body = json.dumps({"draft": draft, "recipients": [inbox]}).encode()
+        sent = (await wire.ask(request("POST", "/api/v1/messages", token=sender, body=body))).require(201)
+        opened = await _opened(wire, inbox, sent.json()["message"], reader)
+        path = f"/api/v1/envelopes/{opened['envelope']}/attachments/{opened['attachments'][0]['id']}"
+        await _download(port, reader, path, size, False)
+        spent = time.perf_counter() - started
+        wire.close()
+        return spent
+
     async def put(self, port: int, path: str, size: int, secure: bool = False) -> float:
         """Seconds to send `size` octets as the same form to a server that asks for nothing else."""
         started = time.perf_counter()
@@ -145,15 +159,18 @@ class _Worker:
         return cls(await Wire.open(port), requests, readers, inbox)
 
     async def work(self) -> None:
-        wire = self._wire
         for number, octets in enumerate(self._requests):
-            reader = self._readers[number // OPENINGS]
-            message = (await wire.ask(octets)).require(201).json()["message"].encode()
-            page = request("GET", f"/api/v1/inboxes/{self._inbox}/messages?limit=16", token=reader)
-            lines = (await wire.until(page, message)).json()["messages"]
-            envelope = next(line["envelope"] for line in lines if line["message"].encode() == message)
-            (await wire.ask(request("POST", f"/api/v1/envelopes/{envelope}/open", token=reader))).require(200)
-        wire.close()
+            message = (await self._wire.ask(octets)).require(201).json()["message"]
+            await _opened(self._wire, self._inbox, message, self._readers[number // OPENINGS])
+        self._wire.close()
+
+
+async def _opened(wire: Wire, inbox: str, message: str, reader: str) -> Any:
+    """Wait until the message lies in the inbox, and open it as the reader."""
+    page = request("GET", f"/api/v1/inboxes/{inbox}/messages?limit=16", token=reader)
+    lines = (await wire.until(page, message.encode())).json()["messages"]
+    envelope = next(line["envelope"] for line in lines if line["message"] == message)
+    return (await wire.ask(request("POST", f"/api/v1/envelopes/{envelope}/open", token=reader))).require(200).json()
 
 
 async def _talk(wire: Wire, requests: Sequence[bytes], times: list[float], pause: float) -> None:
@@ -214,7 +231,7 @@ async def _download(port: int, token: str, path: str, size: int, secure: bool) -
 async def main() -> None:
     client = Client()
     asked = (client.key, client.post, client.get, client.sign_in, client.cycle)
-    files = (client.upload, client.put, client.download)
+    files = (client.upload, client.put, client.download, client.file_cycle)
     await answer({method.__name__: method for method in (*asked, *files)})
 
 

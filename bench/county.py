@@ -148,6 +148,15 @@ class County:
         draft = await self.gateway.drafts.create(await self.signed(), CASEWORK, case, REFERRAL, 1, values)
         return draft.id
 
+    async def file_draft(self) -> str:
+        """A draft of the small message in a fresh case."""
+        [case] = await self.cases(1)
+        message = self.case_message(case)
+        draft = await self.gateway.drafts.create(
+            await self.signed(), CASEWORK, case, message.form_type, message.form_version, message.values
+        )
+        return draft.id
+
     async def own_copy(self, draft: str) -> tuple[str, list[str]]:
         """Send a draft; the sender's own envelope, and its files: it holds all of them."""
         found = await self.gateway.ports.store.attachments_of(draft)  # type: ignore[arg-type]

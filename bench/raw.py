@@ -75,10 +75,11 @@ def fresh_ids(work: Work, case: Case) -> dict[str, str]:
 
 def renamed(row: Row, ids: dict[str, str]) -> Row:
     """A row with its ids replaced."""
-    values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-    return dataclasses.replace(
-        row, **{name: ids[value] for name, value in values.items() if isinstance(value, str) and value in ids}
-    )
+    values: dict[str, Any] = {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    new: dict[str, Any] = {
+        name: ids[value] for name, value in values.items() if isinstance(value, str) and value in ids
+    }
+    return dataclasses.replace(row, **new)
 
 
 class Raw:

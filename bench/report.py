@@ -91,7 +91,8 @@ class Report:
         return rows
 
     def _modules(self) -> list[tuple[str, ...]]:
-        return [("modul (profilerad)", "andel"), *((name, f"{share:.1%}") for name, share in self.modules)]
+        rows: list[tuple[str, ...]] = [("modul (profilerad)", "andel")]
+        return rows + [(name, f"{share:.1%}") for name, share in self.modules]
 
     def _curves(self) -> list[tuple[str, ...]]:
         if not self.curves:

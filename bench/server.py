@@ -77,6 +77,16 @@ class Served:
     async def draft(self) -> str:
         return await self._county.draft()
 
+    async def file_draft(self) -> str:
+        """A small message's draft in a fresh case, for a file that the recipient gets as well."""
+        return await self._county.file_draft()
+
+    async def recipient(self) -> str:
+        return str(RECIPIENT)
+
+    async def deliver(self) -> int:
+        return await self._county.deliver()
+
     async def own_copy(self, draft: str) -> list[Any]:
         envelope, files = await self._county.own_copy(draft)
         return [envelope, files]
@@ -155,7 +165,7 @@ class Served:
                 spent.append(time.perf_counter() - began)
             return found
 
-        self._store.claim_due = timed  # type: ignore[method-assign,assignment]
+        self._store.claim_due = timed  # type: ignore[method-assign]
         try:
             started = time.perf_counter()
             done = await self._county.deliver()

@@ -67,9 +67,11 @@ class Wire:
 
     async def until(self, octets: bytes, holds: bytes) -> Answer:
         """Ask again and again until an answer holds `holds`: what a client does that is told nothing."""
-        while holds not in (found := (await self.ask(octets)).require(200)).body:
+        while True:
+            found = (await self.ask(octets)).require(200)
+            if holds in found.body:
+                return found
             await asyncio.sleep(POLL_S)
-        return found
 
     async def answer(self) -> Answer:
         status, length, chunked = await self.head()
