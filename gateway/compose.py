@@ -291,8 +291,9 @@ def _pointer(*parts: str) -> str:
 
 def classes_of(form: Form, field: Field, values: Mapping[str, Any]) -> frozenset[ItemClass]:
     """The item classes that a field of this very form stands in: several, when the writer ticked several categories."""
-    if not field.category_from:
-        return frozenset({field.item_class})
+    own = form.own_classes.get(field.id)
+    if own is not None:
+        return own
     ticked = values.get(field.category_from) or [field.category]
     return frozenset(ItemClass(field.stage, field.privacy, Category(category)) for category in ticked)
 

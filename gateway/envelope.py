@@ -9,6 +9,7 @@ slices; there is exactly one encoding of each value, and anything else is malfor
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import json
 import struct
@@ -17,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.canonical import dumps as json_octets
+from gateway.canonical import exact
 from gateway.errors import EnvelopeError
 from gateway.model.base import (
     AdministrationId,
@@ -142,7 +143,11 @@ def u64(value: int) -> bytes:
 
 
 def uuid_octets(text: str) -> bytes:
-    return uuid.UUID(text).bytes
+    """The 16 octets of a UUID as text. Raises ValueError: it is none."""
+    octets = binascii.unhexlify(text.replace("-", ""))
+    if len(octets) != 16:
+        raise ValueError("a UUID has 16 octets")
+    return octets
 
 
 def transcript(suite: int, header_hash: bytes, body_hash: bytes, content: bytes, atts: bytes) -> bytes:
@@ -170,17 +175,7 @@ def canonical(value: object) -> bytes:
     Raises:
         ValueError: a float, an integer beyond 2^53, or a lone surrogate.
     """
-    if _has_float(value):
-        raise ValueError("floats have no place in a payload")
-    return json_octets(value)
-
-
-def _has_float(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_float(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_has_float(item) for item in value)
-    return isinstance(value, float)
+    return exact(value)
 
 
 # --- header ----------------------------------------------------------------------------------------------------------

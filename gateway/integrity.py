@@ -10,23 +10,32 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import json
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.errors import IntegrityError
 from gateway.model.base import DecidingRow
 from gateway.ports import Vault
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_NAMES: Final[dict[type[DecidingRow], tuple[str, ...]]] = {}
 D = TypeVar("D", bound=DecidingRow)
 
 
 def mac_input(row: DecidingRow) -> bytes:
     """What the MAC of `row` covers: its table and every field but the MAC itself, in one canonical order."""
     fields: dict[str, object] = {}
-    for field in dataclasses.fields(row):
-        if field.name != "mac":
-            value = getattr(row, field.name)
-            fields[field.name] = {"hex": value.hex()} if isinstance(value, bytes) else value
-    return json.dumps([row.TABLE, fields], sort_keys=True, separators=(",", ":")).encode()
+    for name in _names(type(row)):
+        value = getattr(row, name)
+        fields[name] = {"hex": value.hex()} if isinstance(value, bytes) else value
+    return _ENCODER.encode([row.TABLE, fields]).encode()
+
+
+def _names(kind: type[DecidingRow]) -> tuple[str, ...]:
+    """The fields under the MAC, looked up once for each kind of row."""
+    found = _NAMES.get(kind)
+    if found is None:
+        found = _NAMES[kind] = tuple(field.name for field in dataclasses.fields(kind) if field.name != "mac")
+    return found
 
 
 class Integrity:

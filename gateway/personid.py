@@ -263,7 +263,7 @@ def _civil(kind: IdKind, written: str, today: date | None) -> tuple[str, list[Id
     trouble = _digits_trouble(digits, today)
     if trouble:
         return "", [_fault("value", trouble)]
-    coordination = personnummer.parse(digits).is_coordination_number()
+    coordination = int(digits[6:8]) > _COORDINATION_DAY
     if coordination and kind is IdKind.PERSONNUMMER:
         return "", [_fault("kind", "is-coordination")]
     if not coordination and kind is IdKind.SAMORDNINGSNUMMER:

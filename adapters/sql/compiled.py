@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 from adapters.sql import statements
 from adapters.sql.codec import Codec, codec
 from gateway.model import ROWS
-from gateway.model.base import Row, VersionedRow
+from gateway.model.base import Fact, Row, VersionedRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Statements:
         versioned = [row for row in ROWS if issubclass(row, VersionedRow)]
         self._update = {row: compiled(statements.update(row), dialect) for row in versioned}
         self._version = {row: compiled(statements.version_of(row, lock=lock_facts), dialect) for row in versioned}
+        self._versions: dict[tuple[type[VersionedRow], ...], str] = {}
         self.claim = compiled(statements.claim(), dialect)
 
     def insert(self, row: Row) -> tuple[str, tuple[Any, ...]]:
@@ -69,6 +70,14 @@ class Statements:
     def version(self, row: type[VersionedRow], key: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
         text = self._version[row]
         return text.sql, text.params(dict(zip(row.KEY, key, strict=True)))
+
+    def versions(self, facts: Sequence[Fact]) -> tuple[str, tuple[Any, ...]]:
+        """One statement for the versions of all `facts`, in their order; NULL for a row that does not exist."""
+        kinds = tuple(fact.row for fact in facts)
+        sql = self._versions.get(kinds)
+        if sql is None:
+            sql = self._versions[kinds] = f"SELECT ({'), ('.join(self._version[kind].sql for kind in kinds)})"
+        return sql, tuple(part for fact in facts for part in self.version(fact.row, fact.key)[1])
 
 
 def _inserting(row: type[Row], dialect: Dialect) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:

@@ -193,10 +193,9 @@ class SqliteStore(SqlReadings):
 
     def _apply(self, connection: sqlite3.Connection, work: Work, sizes: dict[str, int]) -> Committed:
         at = self._clock.now()
-        for fact in work.expects:
-            sql, params = self.statements.version(fact.row, fact.key)
-            found = connection.execute(sql, params).fetchone()
-            if (found[0] if found else 0) != fact.version:
+        found = connection.execute(*self.statements.versions(work.expects)).fetchone() if work.expects else ()
+        for fact, version in zip(work.expects, found, strict=True):
+            if (version or 0) != fact.version:
                 raise stale(fact)
             if fact.valid_until is not None and fact.valid_until <= at:
                 raise stale(fact)

@@ -100,6 +100,11 @@ class Form:
     digest: str
 
     @cached_property
+    def own_classes(self) -> Mapping[str, frozenset[ItemClass]]:
+        """The class of each field whose writer has no say in it."""
+        return {field.id: frozenset({field.item_class}) for field in self.fields.values() if not field.category_from}
+
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema 2020-12 of a complete form. Classes and labels ride along as `x-` keywords."""
         return self._schema(self.title, list(self.fields.values()))
