@@ -34,10 +34,9 @@ QUICK: Final = Counts(many=32, one=8, sketch=64, steps=8)
 async def measure(run: Run) -> None:
     """Takes about two minutes with five rounds."""
     async with AsyncExitStack() as stack:
-        folder = str(await stack.enter_async_context(run.folder()))
-        client = await child(stack, "bench.client")
-        server = await child(stack, "bench.server", folder)
-        sketch = await child(stack, "bench.sketch", folder)
+        client = await run.client()
+        server = await stack.enter_async_context(run.server())
+        sketch = await child(stack, "bench.sketch", str(await stack.enter_async_context(run.folder())))
         await sketch.ask("trust", key=await client.ask("key"))
         bench = _Accepting(client, server, sketch)
         await bench.start()

@@ -8,6 +8,7 @@ the sender's own copy.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -170,17 +171,26 @@ class County:
 
 @asynccontextmanager
 async def a_county(folder: Path) -> AsyncIterator[County]:
-    """A new gateway in `folder`, wired as the program wires it: SQLite, FULL, key store, folder blobs."""
+    """The gateway in `folder`, wired as the program wires it: SQLite, FULL, key store, folder blobs.
+
+    It is made when it is not there; a folder that was made before is opened with the seeds that were kept beside it.
+    """
     wiring = SystemWiring()
     settings = Settings(
         data_dir=folder / "data", root_key_file=folder / "key" / "k0", attachment_max_bytes=1024**3, port=0
     )
-    settings.data_dir.mkdir(mode=0o700, parents=True)
-    wiring.create_root(settings.root_key_file)
+    kept = folder / "seeds.json"
+    new = not kept.exists()
+    if new:
+        settings.data_dir.mkdir(mode=0o700, parents=True)
+        wiring.create_root(settings.root_key_file)
     skew = [0]
-    async with wiring.opened(settings, create=True, skew=lambda: skew[0]) as gateway:
-        await gateway.register.begin()
-        await gateway.integrator.open_year()
-        applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="bench")
-        seeds = {one.login: one.seed for one in applied.credentials}
-        yield County(gateway, skew, seeds)
+    async with wiring.opened(settings, create=new, skew=lambda: skew[0]) as gateway:
+        if new:
+            await gateway.register.begin()
+            await gateway.integrator.open_year()
+            applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="bench")
+            seeds = {one.login: one.seed.hex() for one in applied.credentials}
+            kept.write_text(json.dumps(seeds), "utf-8")
+        seeds = json.loads(kept.read_text("utf-8"))
+        yield County(gateway, skew, {login: bytes.fromhex(seed) for login, seed in seeds.items()})

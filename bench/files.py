@@ -19,14 +19,12 @@ QUICK: Final = 8 * MIB
 
 async def measure(run: Run) -> None:
     size = QUICK if run.quick else FULL
-    async with AsyncExitStack() as stack:
-        client = await child(stack, "bench.client")
-        for number in run.each_round("filer över TLS (P6)"):
-            async with AsyncExitStack() as servers:  # a folder for each round: a disk is not filled for a figure
-                folder = str(await servers.enter_async_context(run.folder()))
-                server = await child(servers, "bench.server", folder)
-                bare = await child(servers, "bench.bare", folder)
-                run.report.add(await _Legs(client, server, bare, size).round(turned=bool(number % 2)))
+    client = await run.client()
+    for number in run.each_round("filer över TLS (P6)"):
+        async with AsyncExitStack() as stack:  # a folder for each round: a disk is not filled for a figure
+            server = await stack.enter_async_context(run.server())
+            bare = await child(stack, "bench.bare", str(await stack.enter_async_context(run.folder())))
+            run.report.add(await _Legs(client, server, bare, size).round(turned=bool(number % 2)))
 
 
 class _Legs:

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import time
 
-from adapters.sql import sqlite
+from adapters.sql import writer
 from adapters.sql.sqlite import SqliteStore
 from bench.county import County
 from bench.raw import fresh_ids, recorded, renamed
@@ -34,7 +34,7 @@ class Groups:
     async def run(self, count: int, callers: int, most: int) -> float:
         """Seconds for `count` Works."""
         works = [self._another() for _ in range(count)]
-        before, sqlite.GROUP = sqlite.GROUP, most  # type: ignore[misc]
+        before, writer.GROUP = writer.GROUP, most  # type: ignore[misc]
         try:
             waiting = iter(works)
 
@@ -48,7 +48,7 @@ class Groups:
                     group.create_task(call())
             return time.perf_counter() - started
         finally:
-            sqlite.GROUP = before  # type: ignore[misc]
+            writer.GROUP = before  # type: ignore[misc]
 
     def _another(self) -> Work:
         """The same acceptance with ids of its own; its case is inserted instead of moved on, and rests on no fact."""

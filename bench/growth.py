@@ -16,7 +16,7 @@ from adapters.http.web import security
 from bench.child import Child
 from bench.memory import MIB, Peak
 from bench.report import p99
-from bench.run import Run, child
+from bench.run import Run
 
 OPEN: Final = 50
 FETCHES: Final = 40  # in one leg
@@ -149,6 +149,5 @@ class _Place:
 
 
 async def _place(run: Run, stack: AsyncExitStack) -> _Place:
-    folder = str(await stack.enter_async_context(run.folder()))
-    server = await child(stack, "bench.server", folder)
-    return await _Place.ready(server, await child(stack, "bench.client"))
+    server = await stack.enter_async_context(run.server(own=True))
+    return await _Place.ready(server, await run.client())

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bench.child import Child
-from bench.run import Run, child
+from bench.run import Run
 
 MIB: Final = 1024 * 1024
 SAMPLE_S: Final = 0.02
@@ -30,7 +30,7 @@ class Sizes:
 
 
 FULL: Final = Sizes(1024 * MIB, 100 * MIB)
-QUICK: Final = Sizes(32 * MIB, 4 * MIB)
+QUICK: Final = Sizes(16 * MIB, 2 * MIB)
 
 
 def status(pid: int, name: str) -> int:
@@ -78,17 +78,14 @@ class Peak:
 
 async def measure(run: Run) -> None:
     """P7."""
-    async with AsyncExitStack() as stack:
-        client = await child(stack, "bench.client")
-        for _ in run.each_round("minne för filer (P7)"):
-            run.report.add(await _round(run, client, QUICK if run.quick else FULL))
+    for _ in run.each_round("minne för filer (P7)"):
+        run.report.add(await _round(run, QUICK if run.quick else FULL))
 
 
-async def _round(run: Run, client: Child, sizes: Sizes) -> dict[str, float]:
+async def _round(run: Run, sizes: Sizes) -> dict[str, float]:
     """Growth in MiB and speed in MB/s of every leg, in a server of its own."""
-    async with AsyncExitStack() as stack:
-        folder = str(await stack.enter_async_context(run.folder()))
-        server = await child(stack, "bench.server", folder)
+    client = await run.client()
+    async with run.server() as server:
         port = (await server.ask("ports"))[0]
         # A session for each file: openings of one session count in one window, and would meet at its row.
         legs = _Legs(server, client, port, await server.ask("tokens", count=sizes.many))

@@ -6,18 +6,21 @@ always meet the same leg.
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import tls
 from bench.child import Child
+from bench.county import a_county
 from bench.report import Report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """What was asked for, and where figures go."""
 
@@ -27,13 +30,37 @@ class Run:
     full: bool
     peers: Path | None
     say: Callable[[str], None]
+    pattern: Path  # a gateway with the demo's directory, made once; every folder is a copy
+    stack: AsyncExitStack
+    _shared: dict[str, Child] = field(default_factory=dict)
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
-        """A folder of its own for a gateway, with a certificate; it goes with the context."""
+        """A folder with a gateway of its own that nothing happened in yet, and a certificate."""
         with tempfile.TemporaryDirectory(prefix="sambud-bench-") as scratch:
-            tls.make(Path(scratch))
-            yield Path(scratch)
+            place = Path(scratch) / "place"
+            await asyncio.to_thread(shutil.copytree, self.pattern, place)
+            yield place
+
+    async def client(self, number: int = 0) -> Child:
+        """A client; they keep nothing between two parts, so all parts share them."""
+        name = f"client {number}"
+        if name not in self._shared:
+            self._shared[name] = await child(self.stack, "bench.client")
+        return self._shared[name]
+
+    @asynccontextmanager
+    async def server(self, *, own: bool = False) -> AsyncIterator[Child]:
+        """A gateway's process over a fresh copy. With `--quick` parts share one that need none of their `own`."""
+        if self.quick and not own:
+            if "server" not in self._shared:
+                folder = await self.stack.enter_async_context(self.folder())
+                self._shared["server"] = await child(self.stack, "bench.server", str(folder))
+            yield self._shared["server"]
+            return
+        async with AsyncExitStack() as stack:
+            folder = await stack.enter_async_context(self.folder())
+            yield await child(stack, "bench.server", str(folder))
 
     def each_round(self, what: str) -> range:
         self.say(f"{what}: {self.rounds} varv …")
@@ -55,10 +82,15 @@ async def measure(
     from bench.peers import rows
 
     report = Report(quick)
-    run = Run(report, rounds, quick, full, peers, say)
     path = (accepting.measure, together.measure, starting.measure, files.measure, memory.measure)
     sets = {"path": path, "growth": (growth.measure,), "inbox": (growth.pages,), "peers": (rows.measure,)}
     sets["all"] = (*path, growth.measure, rows.measure)
-    for part in sets[which]:
-        await part(run)
+    async with AsyncExitStack() as stack:
+        pattern = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sambud-bench-")))
+        tls.make(pattern)
+        async with a_county(pattern):
+            pass
+        run = Run(report, rounds, quick, full, peers, say, pattern, stack)
+        for part in sets[which]:
+            await part(run)
     return report

@@ -17,6 +17,8 @@ from typing import Any
 from aiohttp import web
 
 from adapters.http.api import ROUTES
+from adapters.http.limits import UNPACED
+from adapters.http.listeners import listening
 from adapters.http.server import application
 from adapters.http.web import NAV, PAGES
 from adapters.http.web.frame import Web
@@ -199,23 +201,29 @@ class Served:
 
 
 async def main(folder: Path) -> None:
-    async with a_county(folder) as county:
-        routes = (*ROUTES, *PAGES)
-        app = application(county.gateway, routes, Web(county.gateway, routes, NAV))
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=60)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        pem = folder / "tls.pem"
-        await web.TCPSite(
-            runner, "127.0.0.1", 0, ssl_context=tls.server(pem if pem.exists() else tls.make(folder))
-        ).start()
-        served = Served(county, folder, (int(runner.addresses[0][1]), int(runner.addresses[1][1])))
-        try:
-            names = [name for name in vars(Served) if not name.startswith("_") and name != "close"]
-            await answer({name: getattr(served, name) for name in names})
-        finally:
-            await runner.cleanup()
-            await served.close()
+    async with a_county(folder) as county, AsyncExitStack() as stack:
+        address = await stack.enter_async_context(listening(_app(county), "127.0.0.1", 0))
+        served = Served(county, folder, (int(address.rpartition(":")[2]), await _secure(stack, county, folder)))
+        stack.push_async_callback(served.close)
+        names = [name for name in vars(Served) if not name.startswith("_") and name != "close"]
+        await answer({name: getattr(served, name) for name in names})
+
+
+def _app(county: County) -> web.Application:
+    """The whole application. One case worker stands here for hundreds, so the pace of one person is not held."""
+    routes = (*ROUTES, *PAGES)
+    return application(county.gateway, routes, Web(county.gateway, routes, NAV), limits=UNPACED)
+
+
+async def _secure(stack: AsyncExitStack, county: County, folder: Path) -> int:
+    """The same behind TLS, as the sketch and the bare server stand; in operation a proxy does this. Gives the port."""
+    pem = folder / "tls.pem"
+    runner = web.AppRunner(_app(county), access_log=None, keepalive_timeout=60)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    context = tls.server(pem if pem.exists() else tls.make(folder))
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    return int(runner.addresses[0][1])
 
 
 if __name__ == "__main__":

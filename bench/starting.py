@@ -1,6 +1,6 @@
 """P10: how long the command takes from its start to its first page, and what it holds in memory while nothing happens.
 
-A store is made and given the demo's directory; then `sambud serve` is started as an operator starts it, and the
+Over a store with the demo's directory `sambud serve` is started as an operator starts it, and the
 sign-in page is asked for until it comes. Resident memory is read after a second of rest.
 """
 
@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from bench.county import a_county
 from bench.memory import MIB, status
 from bench.run import Run
 from bench.wire import Wire, request
@@ -28,8 +27,6 @@ REST_S: Final = 1.0
 
 async def measure(run: Run) -> None:
     async with run.folder() as folder:
-        async with a_county(folder):
-            pass  # makes the store, the keys and the directory
         for _ in run.each_round("start och vila (P10)"):
             run.report.add(await _started(folder))
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.accepting import DIRECT
 from bench.child import Child
 from bench.report import p99
-from bench.run import Run, child
+from bench.run import Run
 
 CALLERS: Final = 32
 GROUP: Final = 64
@@ -39,9 +39,8 @@ QUICK: Final = Counts(works=64, sends=16, sign_ins=3)
 
 async def measure(run: Run) -> None:
     async with AsyncExitStack() as stack:
-        folder = str(await stack.enter_async_context(run.folder()))
-        server = await child(stack, "bench.server", folder)
-        bench = _Together(server, await child(stack, "bench.client"), await child(stack, "bench.client"))
+        server = await stack.enter_async_context(run.server())
+        bench = _Together(server, await run.client(0), await run.client(1))
         await bench.start()
         counts = QUICK if run.quick else FULL
         await bench.grouping(QUICK, turned=False)

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from bench.documents import DOCUMENT, FIGURES, rendered, written
+from bench.picture import drawn
+from bench.report import Report
+from bench.targets import TARGETS
+from gateway.errors import InvalidRequestError
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
 def test_every_row_is_measured_beside_its_floor_and_goal(tmp_path: Path) -> None:
-    target = tmp_path / "found.json"
+    target, picture = tmp_path / "found.json", tmp_path / "found.svg"
+    arguments = ["bench", "all", "--quick", "--rounds", "1", "--json", str(target), "--svg", str(picture)]
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", "bench", "path", "--quick", "--rounds", "1", "--json", str(target)],
+        [sys.executable, "-m", "gateway", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
@@ -27,12 +34,16 @@ def test_every_row_is_measured_beside_its_floor_and_goal(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(target.read_text("utf-8"))
-    assert {row["row"] for row in found["rows"]} == {"P1", "P2", "P5", "P7"}
-    assert len(found["rows"]) == 9
+    assert {row["name"] for row in found["rows"]} == {row.name for row in TARGETS if not row.peer}
+    assert set(found["missing"]) == {row.peer for row in TARGETS if row.peer}
     assert all(row["figure"] > 0 for row in found["rows"])
-    for row in found["rows"]:
-        assert any(line.startswith(row["row"]) for line in done.stdout.splitlines())
-    assert all(len(rounds) == 1 and rounds[0] > 0 for rounds in found["figures"].values())
+    told = done.stdout.splitlines()
+    for row in TARGETS:
+        [line] = [line for line in told if line.startswith(f"{row.row} ") and row.what in line]
+        assert ("ej mätt" in line) == bool(row.peer)
+    assert all(figure > 0 for rounds in found["figures"].values() for figure in rounds)
+    assert len(found["curves"]) == 2
+    assert ET.parse(picture).getroot().tag.endswith("svg")
 
 
 def test_without_a_checkout_the_measurements_say_where_they_are(tmp_path: Path) -> None:
@@ -53,13 +64,23 @@ def test_without_a_checkout_the_measurements_say_where_they_are(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
-async def test_what_a_message_leaves_behind_is_counted_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/operations.md, Scale: two envelopes for one recipient, log leaves, no table forgotten."""
-    from bench import kept
+def test_the_tables_of_the_document_are_those_of_its_figures() -> None:
+    """docs/performance.md: nobody copies a figure. `python -m bench.documents` makes the tables anew."""
+    text = DOCUMENT.read_text("utf-8")
+    assert rendered(text, json.loads(FIGURES.read_text("utf-8"))) == text
 
-    monkeypatch.setattr(kept, "WARM", 1)
-    monkeypatch.setattr(kept, "COUNTED", 4)
-    told = await kept.on_sqlite()
-    assert re.search(r"^  envelope +\d+ +2\.00$", "\n".join(told), re.MULTILINE)
-    assert [line for line in told if line.startswith("keys.db")]
+
+def test_figures_that_say_nothing_do_not_reach_the_document() -> None:
+    with pytest.raises(InvalidRequestError, match="say nothing"):
+        written(Report(quick=True))
+
+
+def test_a_picture_shows_each_row_and_each_curve_once() -> None:
+    report = Report(quick=False)
+    for target in TARGETS:
+        report.add({target.name: target.floor})
+    report.curves = {10: {"accept": 1.0, "claim": 2.0}, 100: {"accept": 1.1, "claim": 9.0}}
+    text = drawn(report)
+    ET.fromstring(text)  # well formed
+    assert text.count("(golv)") == len(TARGETS)
+    assert text.count("<polyline") == 2

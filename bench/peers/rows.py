@@ -6,6 +6,7 @@ and the receipt stored where there is one. Without a peer its rows say what woul
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -42,9 +43,8 @@ QUICK: Final = Counts(sends=32, cycles=8, file=MIB)
 async def measure(run: Run) -> None:
     counts = QUICK if run.quick else FULL
     async with AsyncExitStack() as stack:
-        folder = await stack.enter_async_context(run.folder())
-        server = await child(stack, "bench.server", str(folder))
-        rows = _Rows(server, await child(stack, "bench.client"), await child(stack, "bench.peers.client"))
+        server = await stack.enter_async_context(run.server())
+        rows = _Rows(server, await run.client(), await child(stack, "bench.peers.client"))
         await rows.start(run, stack)
         await rows.round(QUICK, turned=False)
         for number in run.each_round("mot andra program (P3, P4, P6)"):
@@ -64,12 +64,12 @@ class _Rows:
         self._tokens = await self._server.ask("tokens", count=WORKERS)
         await self._server.ask("work", on=True)
         if run.peers is not None and mesh.installed(run.peers):
-            await self._begin(stack, MESH, await mesh.start(run.peers, await _folder(run, stack)))
+            await self._begin(stack, MESH, await mesh.start(run.peers, _folder(stack)))
         if run.peers is not None and synapse.installed(run.peers):
-            await self._begin(stack, SYNAPSE, await synapse.start(run.peers, await _folder(run, stack)))
+            await self._begin(stack, SYNAPSE, await synapse.start(run.peers, _folder(stack)))
             await self._other.ask("synapse_ready", port=self._peers[SYNAPSE].port, workers=WORKERS)
         if run.peers is not None and mail.installed():
-            place = await _folder(run, stack)
+            place = _folder(stack)
             await self._begin(stack, POSTFIX, await mail.start(place, WORKERS))
             await self._other.ask("mail_ready", port=self._peers[POSTFIX].port, folder=str(place), workers=WORKERS)
         brings = {MESH: "bench/peers.sh", SYNAPSE: "bench/peers.sh", POSTFIX: "paketet postfix, som root"}
@@ -154,5 +154,6 @@ class _Rows:
         return leg
 
 
-async def _folder(run: Run, stack: AsyncExitStack) -> Path:
-    return await stack.enter_async_context(run.folder())
+def _folder(stack: AsyncExitStack) -> Path:
+    """An empty folder for a peer."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sambud-bench-")))
