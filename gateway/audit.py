@@ -30,6 +30,10 @@ from gateway.model.log import AuditSide, LogEntry
 from gateway.ports import UNMEASURED, Clock, Insert, Metrics, ShredKeys, Store, Vault, Work
 
 LEAF_VERSION: Final = 1
+#: How a side row's plaintext begins: {"salt":"<64 hexadecimal digits>","told":{…}}.
+_SALT: Final = b'{"salt":"'
+_TOLD: Final = b'","told":'
+_TOLD_AT: Final = len(_SALT) + 64 + len(_TOLD)
 
 
 class AuditAction(StrEnum):
@@ -237,12 +241,16 @@ class Auditor:
         Raises:
             IntegrityError: it was altered, or its shred key is gone.
         """
-        plaintext = json.loads(
-            await self._vault.open_side(side.administration, side.shred_key, _context(leaf), side.sealed)
-        )
         said = json.loads(leaf)
-        told = plaintext["told"]
-        same = commitment(bytes.fromhex(plaintext["salt"]), told).hex() == said["detail_c"]
+        context = str(said["n"])
+        plaintext = await self._vault.open_side(side.administration, side.shred_key, context, side.sealed)
+        # The plaintext is canonical, so what is committed to is the rest of it as it stands: nothing is written anew.
+        if not plaintext.startswith(_SALT) or plaintext[_TOLD_AT - len(_TOLD) : _TOLD_AT] != _TOLD:
+            return False
+        octets = plaintext[_TOLD_AT:-1]
+        salt = bytes.fromhex(plaintext[len(_SALT) : _TOLD_AT - len(_TOLD)].decode())
+        same = hmac.digest(salt, octets, "sha256").hex() == said["detail_c"]
+        told = json.loads(octets)
         return same and (side.action, side.at, side.administration, side.object) == (
             said["action"],
             said["t"],
@@ -253,7 +261,7 @@ class Auditor:
 
 def commitment(salt: bytes, told: Mapping[str, Any]) -> bytes:
     """detail_c: hiding by its salt, binding by HMAC."""
-    return hmac.digest(salt, canonical.dumps(dict(told)), "sha256")
+    return hmac.digest(salt, canonical.dumps(told), "sha256")
 
 
 def year_of(at: Instant) -> int:

@@ -7,6 +7,8 @@ side rows, and names the first index where they differ; `prove` gives a text tha
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,10 +21,10 @@ from gateway.notes import parse_checkpoint, proof_text
 from gateway.ports import Store, TileStore, Vault, Work
 from gateway.rights import Rights
 from gateway.sessions import Signed
-from gateway.tiles import HASH, WIDTH, TileReader, bundle_name, tile_name, unbundle
+from gateway.tiles import HASH, WIDTH, TileReader, bundle, bundle_name, tile_name, unbundle
 from gateway.tree import CompactRange, inclusion_proof, leaf_hash
 
-BLOCK = WIDTH
+BLOCK: Final = 4 * WIDTH  # leaves read at once
 MAX_FAULTS = 100
 ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}")
 
@@ -76,38 +78,37 @@ class Review:
 
     async def _verify(self, name: str, *, sides: bool) -> Report:
         report = Report(name)
-        checkpoints = {row.size: row for row in await self._store.checkpoints(name)}
-        vkey = await self._vault.note_key(name)
+        heads = _Heads(report, self._vault, await self._vault.note_key(name), await self._store.checkpoints(name))
+        newest = await self._store.last_checkpoint(name)
+        tiles = _Tiles(self._tiles, name, newest.size if newest else 0)
         growing = CompactRange()
         size = await self._store.log_size(name)
-        last_good = 0
         for start in range(0, size, BLOCK):
             end = min(size, start + BLOCK)
-            leaves = {row.number: row for row in await self._store.leaves(name, start, end)}
-            side_rows = {row.number: row for row in await self._store.sides(name, start, end)} if sides else {}
-            for number in range(start, end):
-                leaf = leaves.get(number)
-                if leaf is None:
-                    report.fault(f"leaf {number} is missing")
-                    return report
-                self._check_leaf(report, leaf)
-                if sides:
-                    await self._check_side(report, leaf, side_rows.get(number))
-                growing.append(leaf_hash(leaf.leaf))
-                checkpoint = checkpoints.pop(growing.size, None)
-                if checkpoint is not None:
-                    last_good = self._check_checkpoint(report, checkpoint, growing.root(), vkey, last_good)
-        for checkpoint in checkpoints.values():
-            report.fault(f"a checkpoint of size {checkpoint.size} covers leaves that are gone (there are {size})")
+            rows = await self._store.leaves(name, start, end)
+            absent = _first_absent(rows, start, end)
+            if absent is not None:
+                report.fault(f"leaf {absent} is missing")
+                return report
+            hashes = [leaf_hash(row.leaf) for row in rows]
+            _check_hashes(report, rows, hashes)
+            if sides:
+                await self._check_sides(report, rows, await self._store.sides(name, start, end))
+            heads.check(growing, hashes)
+            tiles.check(rows, hashes)
+        heads.check_rest(size)
         report.leaves = growing.size
-        newest = await self._store.last_checkpoint(name)
         report.unpublished = size - (newest.size if newest else 0)
-        await self._check_tiles(report, name, newest)
+        await self._check_published(report, name, newest)
+        for fault in tiles.faults:
+            report.fault(fault)
+        report.missing += tiles.missing
         return report
 
-    def _check_leaf(self, report: Report, leaf: AuditLeaf) -> None:
-        if leaf_hash(leaf.leaf) != leaf.hash:
-            report.fault(f"leaf {leaf.number}: the row's text and hash differ")
+    async def _check_sides(self, report: Report, rows: Sequence[AuditLeaf], sides: Sequence[AuditSide]) -> None:
+        by_number = {side.number: side for side in sides}
+        for row in rows:
+            await self._check_side(report, row, by_number.get(row.number))
 
     async def _check_side(self, report: Report, leaf: AuditLeaf, side: AuditSide | None) -> None:
         if side is None or not side.sealed:
@@ -120,23 +121,7 @@ class Review:
         if not holds:
             report.fault(f"leaf {leaf.number}: its side row is not the one that was logged")
 
-    def _check_checkpoint(self, report: Report, row: Checkpoint, root: bytes, vkey: str, last_good: int) -> int:
-        report.checkpoints += 1
-        try:
-            head = parse_checkpoint(row.note)
-        except ValueError:
-            report.fault(f"the checkpoint of size {row.size} does not parse")
-            return last_good
-        signed = self._vault.check_note(row.note, vkey) and head.origin == row.log
-        if not signed or (head.size, head.root) != (row.size, row.root):
-            report.fault(f"the checkpoint of size {row.size} is not the one that was signed")
-            return last_good
-        if head.root != root:
-            report.fault(f"leaves {last_good} to {row.size - 1} are not the ones that were signed")
-            return last_good
-        return row.size
-
-    async def _check_tiles(self, report: Report, name: str, newest: Checkpoint | None) -> None:
+    async def _check_published(self, report: Report, name: str, newest: Checkpoint | None) -> None:
         if newest is None:
             if report.leaves:
                 report.missing.append("no checkpoint yet")
@@ -144,30 +129,6 @@ class Review:
         published = self._tiles.read(name, "checkpoint")
         if published is None or not self._vault.check_note(published.decode(), await self._vault.note_key(name)):
             report.missing.append("checkpoint file")
-        reader = TileReader(self._tiles, name, newest.size)
-        for index in range((newest.size + WIDTH - 1) // WIDTH):
-            await self._check_tile(report, name, reader, index, newest.size)
-
-    async def _check_tile(self, report: Report, name: str, reader: TileReader, index: int, size: int) -> None:
-        width = min(WIDTH, size - index * WIDTH)
-        try:
-            tile = reader.tile(0, index)
-        except IntegrityError:
-            report.missing.append(tile_name(0, index, width))
-            return
-        rows = await self._store.leaves(name, index * WIDTH, index * WIDTH + width)
-        bundle = self._tiles.read(name, bundle_name(index, width)) or self._tiles.read(name, bundle_name(index))
-        try:
-            bundled = unbundle(bundle or b"")[:width]
-        except ValueError:
-            bundled = []
-        if not bundled:
-            report.missing.append(bundle_name(index, width))
-        for at, row in enumerate(rows):
-            if tile[at * HASH : at * HASH + HASH] != leaf_hash(row.leaf):
-                report.fault(f"leaf {row.number}: row and tile differ")
-            if at < len(bundled) and bundled[at] != row.leaf:
-                report.fault(f"leaf {row.number}: row and entry bundle differ")
 
     async def prove(self, name: str, number: int) -> str:
         """A tlog-proof of one leaf under the newest checkpoint.
@@ -269,6 +230,116 @@ class Review:
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
         newest = [await self._store.last_checkpoint(name) for name in await self._store.logs()]
         return [row.note for row in newest if row is not None]
+
+
+class _Heads:
+    """Compares the checkpoints of a log with its growing tree."""
+
+    def __init__(self, report: Report, vault: Vault, vkey: str, rows: Sequence[Checkpoint]) -> None:
+        self._report = report
+        self._vault = vault
+        self._vkey = vkey
+        self._waiting = deque(sorted(rows, key=lambda row: row.size))
+        self._last_good = 0
+
+    def check(self, growing: CompactRange, hashes: Sequence[bytes]) -> None:
+        """Let the tree grow by `hashes`, and stop at every checkpoint on the way."""
+        at = 0
+        while self._waiting and self._waiting[0].size <= growing.size + len(hashes) - at:
+            row = self._waiting.popleft()
+            upto = at + row.size - growing.size
+            growing.extend(hashes[at:upto])
+            at = max(at, upto)
+            self._last_good = self._one(row, growing.root())
+        growing.extend(hashes[at:])
+
+    def check_rest(self, size: int) -> None:
+        """Every checkpoint must have had its leaves."""
+        for row in self._waiting:
+            self._report.fault(f"a checkpoint of size {row.size} covers leaves that are gone (there are {size})")
+
+    def _one(self, row: Checkpoint, root: bytes) -> int:
+        report = self._report
+        report.checkpoints += 1
+        try:
+            head = parse_checkpoint(row.note)
+        except ValueError:
+            report.fault(f"the checkpoint of size {row.size} does not parse")
+            return self._last_good
+        signed = self._vault.check_note(row.note, self._vkey) and head.origin == row.log
+        if not signed or (head.size, head.root) != (row.size, row.root):
+            report.fault(f"the checkpoint of size {row.size} is not the one that was signed")
+            return self._last_good
+        if head.root != root:
+            report.fault(f"leaves {self._last_good} to {row.size - 1} are not the ones that were signed")
+            return self._last_good
+        return row.size
+
+
+class _Tiles:
+    """Compares the published tiles and entry bundles of a log with its rows, a tile at a time."""
+
+    def __init__(self, tiles: TileStore, log: str, size: int) -> None:
+        self._tiles = tiles
+        self._log = log
+        self._size = size  # leaves of the newest checkpoint: what is published
+        self.faults: list[str] = []
+        self.missing: list[str] = []
+
+    def check(self, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
+        """Every tile that these rows fill; the first of them begins a tile."""
+        for at in range(0, len(rows), WIDTH):
+            first = rows[at].number
+            width = min(WIDTH, self._size - first)
+            if width > 0:
+                self._one(first // WIDTH, rows[at : at + width], hashes[at : at + width])
+
+    def _one(self, index: int, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
+        try:
+            tile = TileReader(self._tiles, self._log, self._size).tile(0, index)
+        except IntegrityError:
+            self.missing.append(tile_name(0, index, len(rows)))
+            return
+        bundled = self._bundled(index, rows)
+        if tile != b"".join(hashes):
+            for at, row in enumerate(rows):
+                if tile[at * HASH : at * HASH + HASH] != hashes[at]:
+                    self.faults.append(f"leaf {row.number}: row and tile differ")
+        if bundled != [row.leaf for row in rows]:
+            for row, octets in zip(rows, bundled, strict=False):
+                if octets != row.leaf:
+                    self.faults.append(f"leaf {row.number}: row and entry bundle differ")
+
+    def _bundled(self, index: int, rows: Sequence[AuditLeaf]) -> list[bytes]:
+        """The leaves of a bundle; taken apart only when it is not what the rows give."""
+        width, leaves = len(rows), [row.leaf for row in rows]
+        found = self._tiles.read(self._log, bundle_name(index, width)) or self._tiles.read(
+            self._log, bundle_name(index)
+        )
+        if found is not None and found == bundle(leaves):
+            return leaves
+        try:
+            bundled = unbundle(found or b"")[:width]
+        except ValueError:
+            bundled = []
+        if not bundled:
+            self.missing.append(bundle_name(index, width))
+        return bundled
+
+
+def _first_absent(rows: Sequence[AuditLeaf], start: int, end: int) -> int | None:
+    """The first number that has no row; rows come in the order of their numbers."""
+    if len(rows) == end - start:
+        return None
+    there = {row.number for row in rows}
+    return next(number for number in range(start, end) if number not in there)
+
+
+def _check_hashes(report: Report, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
+    if [row.hash for row in rows] != hashes:
+        for row, hash_ in zip(rows, hashes, strict=True):
+            if row.hash != hash_:
+                report.fault(f"leaf {row.number}: the row's text and hash differ")
 
 
 def _no_id() -> InvalidFormError:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 #: hash_at(level, index): the hash of leaves [index * 2^level, (index + 1) * 2^level)
 HashAt = Callable[[int, int], bytes]
 
+WHOLE_LEVEL: Final = 8
+WHOLE: Final = 1 << WHOLE_LEVEL  # leaves of a subtree that is hashed at once: those of a tile
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
@@ -35,7 +38,22 @@ class CompactRange:
 
     def append(self, hash_: bytes) -> list[tuple[int, int, bytes]]:
         """Add a leaf hash; returns the complete subtrees it finished, as (level, index, hash), lowest first."""
-        level, index = 0, self.size
+        return self._push(0, hash_)
+
+    def extend(self, hashes: Sequence[bytes]) -> None:
+        """Add many leaf hashes: whole subtrees level by level where they fit, the rest one by one."""
+        at = 0
+        while at < len(hashes):
+            if self.size % WHOLE == 0 and len(hashes) - at >= WHOLE:
+                self._push(WHOLE_LEVEL, _perfect(hashes[at : at + WHOLE]))
+                at += WHOLE
+            else:
+                self._push(0, hashes[at])
+                at += 1
+
+    def _push(self, level: int, hash_: bytes) -> list[tuple[int, int, bytes]]:
+        """Add a complete subtree of 2^level leaves; the size is a multiple of that."""
+        grown, index = 1 << level, self.size >> level
         finished = [(level, index, hash_)]
         while self._edge and self._edge[-1][0] == level:
             _, left = self._edge.pop()
@@ -43,7 +61,7 @@ class CompactRange:
             level, index = level + 1, index >> 1
             finished.append((level, index, hash_))
         self._edge.append((level, hash_))
-        self.size += 1
+        self.size += grown
         return finished
 
     def root(self) -> bytes:
@@ -54,6 +72,14 @@ class CompactRange:
         for _, left in reversed(self._edge[:-1]):
             result = node_hash(left, result)
         return result
+
+
+def _perfect(hashes: Sequence[bytes]) -> bytes:
+    """MTH of 2^n leaf hashes."""
+    while len(hashes) > 1:
+        pairs = zip(hashes[::2], hashes[1::2], strict=True)
+        hashes = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return hashes[0]
 
 
 def root_of(hashes: Iterable[bytes]) -> bytes:

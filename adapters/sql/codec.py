@@ -26,8 +26,8 @@ class Codec(Generic[R]):
         self._values: Callable[[R], tuple[Any, ...]] = operator.attrgetter(*self.columns)  # a row has at least two
         encoders = [(place, _encoder(hints[name])) for place, name in enumerate(self.columns)]
         self._encoded = [(place, encode) for place, encode in encoders if encode is not None]
-        self._in = [_decoder(hints[name]) for name in self.columns]
-        self._plain_in = all(decode is None for decode in self._in)
+        decoders = [(place, _decoder(hints[name])) for place, name in enumerate(self.columns)]
+        self._decoded = [(place, decode) for place, decode in decoders if decode is not None]
 
     def params(self, row: R) -> tuple[Any, ...]:
         """The values of a row, for a driver."""
@@ -41,14 +41,12 @@ class Codec(Generic[R]):
 
     def row(self, values: Sequence[Any]) -> R:
         """A row from what a driver gave."""
-        if self._plain_in:
-            return self._kind(**dict(zip(self.columns, values, strict=True)))
-        return self._kind(
-            **{
-                name: decode(value) if decode is not None and value is not None else value
-                for name, decode, value in zip(self.columns, self._in, values, strict=True)
-            }
-        )
+        decoded = list(values)
+        for place, decode in self._decoded:
+            value = decoded[place]
+            if value is not None:
+                decoded[place] = decode(value)
+        return self._kind(**dict(zip(self.columns, decoded, strict=True)))
 
 
 def _plain(hint: Any) -> Any:
