@@ -1,0 +1,1 @@
+"""SDK (Säker digital kommunikation): its messages, receipts and rules, as a message client needs them."""
