@@ -97,7 +97,8 @@ def octets_turned_into_objects(tree: ast.Module) -> Iterator[int]:
 RULES: dict[Rule, tuple[str, set[str]]] = {
     totp_verified_by_the_library: ("import pyotp\npyotp.TOTP(k).verify(code)", set()),
     form_read_whole: ("async def f(request): return await request.post()", {"adapters/http/web/entry.py"}),
-    sql_put_together: ("db.execute(f'SELECT {name}')", set()),
+    # A PRAGMA takes no bound value; the writer's is a whole number of milliseconds.
+    sql_put_together: ("db.execute(f'SELECT {name}')", {"adapters/sql/writer.py"}),
     log_for_people: ("structlog.dev.ConsoleRenderer()", set()),
     shell_started: ("subprocess.run('ls', shell=True)", set()),
     octets_turned_into_objects: ("import pickle", set()),
