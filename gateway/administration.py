@@ -18,7 +18,7 @@ from gateway.accounts import Accounts
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.directory import Directory
-from gateway.errors import ConflictError, ForbiddenError, NotFoundError
+from gateway.errors import ConflictError, ForbiddenError, UnknownEntryError
 from gateway.factors import FREE_FAILURES, REPLACED_WAITS, new_password
 from gateway.handover import Handover, Secret
 from gateway.identity import METHODS
@@ -205,7 +205,7 @@ class Administering:
     async def _account(self, user: UserId) -> Account:
         row = await self._store.get(User, user)
         if row is None:
-            raise NotFoundError(
+            raise UnknownEntryError(
                 "no such user", swedish="Användaren finns inte.", next_step="Gå till listan över användare."
             )
         found = await self._integrity.check(row)
@@ -298,7 +298,7 @@ class Administering:
     async def _inbox(self, inbox: InboxId) -> Inbox:
         found = (await self._directory.current()).inboxes.get(inbox)
         if found is None:
-            raise NotFoundError(
+            raise UnknownEntryError(
                 "no such inbox", swedish="Inkorgen finns inte i adressboken.", next_step="Välj en inkorg i listan."
             )
         return found

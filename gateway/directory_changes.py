@@ -20,7 +20,7 @@ from typing import Final
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
 from gateway.directory_file import Difference, DirectoryFile, parse_directory
-from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidFormError, NotFoundError
+from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidFormError, UnknownEntryError
 from gateway.factors import new_password
 from gateway.forms import FormCatalogue
 from gateway.handover import Handover, Secret
@@ -205,7 +205,7 @@ class DirectoryChanges:
         self._sweep()
         found = self._waiting.get(key)
         if found is None or found.session != signed.session.id:
-            raise NotFoundError(
+            raise UnknownEntryError(
                 "no such file waits",
                 swedish="Filen väntar inte längre på att läsas in.",
                 next_step="Gå till Adressboken och lämna filen på nytt. Inget har ändrats.",

@@ -73,6 +73,10 @@ class NotFoundError(GatewayError):
     NEXT_STEP = "Kontrollera att du är i rätt inkorg och läs in listan på nytt. Inget har ändrats."
 
 
+class UnknownEntryError(NotFoundError):
+    """Absent from a list that is the same for everybody who may ask: its words need hide nothing."""
+
+
 class SignInError(GatewayError):
     """The sign-in did not succeed; never says which part was wrong."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import NotFoundError
+from gateway.errors import UnknownEntryError
 from gateway.factors import totp_uri
 from gateway.model.base import MINUTE, Instant, SessionId
 from gateway.ports import Clock
@@ -84,7 +84,7 @@ class Handover:
             NotFoundError: handed over, too late, or made by somebody else: one answer.
         """
         if not self.has(signed, key) or self._kept[key].over:
-            raise NotFoundError(
+            raise UnknownEntryError(
                 "nothing is kept under that key",
                 swedish="Uppgifterna visas inte längre.",
                 next_step="Behövs de på nytt: byt lösenord eller kodapp för användaren en gång till.",

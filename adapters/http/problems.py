@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from adapters.http.headers import BARE_HEADERS
-from gateway.errors import GatewayError, InvalidFormError, TooManyAttemptsError
+from gateway.errors import GatewayError, InvalidFormError, NotFoundError, TooManyAttemptsError
 
 TYPE = "urn:sambud:problem:"
 
 
+#: What is absent and what is somebody else's is told in the same words, whichever step found out: else the words tell.
+ABSENT: Final = NotFoundError(
+    "What you asked for does not exist, or is not yours",
+    swedish="Det du söker finns inte, eller är inte ditt.",
+    next_step=NotFoundError.NEXT_STEP,
+)
+
+
+def outward(error: GatewayError) -> GatewayError:
+    """The error as callers are told of it."""
+    return ABSENT if type(error) is NotFoundError else error
+
+
 def problem(error: GatewayError, correlation: str) -> web.Response:
     """The response for an expected error. Never holds content, personal data, codes or tokens."""
+    error = outward(error)
     body: dict[str, Any] = {
         "type": TYPE + error.code,
         "title": error.swedish,

@@ -55,6 +55,11 @@ ROWS: Final[dict[str, Kind]] = {
     "D09": Kind("serialization failure, deadlock", "two stores and a plain connection, scripted, on one PostgreSQL"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
+    "W01": Kind(
+        "objects of others", "every route with an object x people it does not concern, real ids against absent"
+    ),
+    "W02": Kind("forged ids of others", "in headers, cookies, queries and bodies of every route"),
+    "W06": Kind("forged forms", "every unsafe route x ten ways to forge"),
     "W08": Kind(
         "slow and idle callers, hoarded connections", "real connections; bounds in time by a clock of the test's"
     ),

@@ -17,7 +17,7 @@ from adapters.http.web.locale import LANGUAGES
 from adapters.http.web.nav import Link
 from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
-from gateway.errors import NotFoundError
+from gateway.errors import UnknownEntryError
 
 #: Topics of help: the name in the address, and the title. A topic has help/NAME.sv.html and help/NAME.en.html.
 TOPICS: Final = {
@@ -73,7 +73,7 @@ async def help_index(call: Call) -> web.Response:
 async def help_topic(call: Call) -> web.Response:
     name = call.part("amne")
     if name not in TOPICS or not (TEMPLATES / "help" / f"{name}.{call.lang}.html").exists():
-        raise NotFoundError(
+        raise UnknownEntryError(
             "there is no help on that",
             swedish="Det finns ingen hjälp om det.",
             next_step="Alla ämnen står på sidan Hjälp.",

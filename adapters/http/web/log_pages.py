@@ -32,7 +32,7 @@ from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.audit import Event
 from gateway.decide import AccessAction
-from gateway.errors import FieldError, InvalidFormError, NotFoundError
+from gateway.errors import FieldError, InvalidFormError, NotFoundError, UnknownEntryError
 from gateway.inspection import LONGEST_S
 from gateway.model.base import GATEWAY
 from gateway.model.identity import Role
@@ -291,7 +291,7 @@ def _sorted(pairs: Any) -> list[tuple[str, str]]:
 
 
 def _no_row() -> NotFoundError:
-    return NotFoundError(
+    return UnknownEntryError(
         "no such row", swedish="Raden finns inte i loggen.", next_step="Gå till loggen och välj en rad där."
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from markupsafe import Markup
 
+from adapters.http.problems import outward
 from adapters.http.routes import Call
 from adapters.http.web import security
 from adapters.http.web.entry import bare_call, who
@@ -100,6 +101,7 @@ async def refused(renderer: Web, request: web.Request, error: GatewayError) -> w
     """The page of an expected error."""
     if isinstance(error, SessionEndedError):
         return await _signed_out(renderer, request)
+    error = outward(error)
     # What is told when there is too much to do, or no store, must ask the store for nothing.
     viewer = None if error.status in QUIET else await who(renderer, request)
     call = bare_call(renderer, request, viewer)

@@ -19,7 +19,7 @@ from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.rows import page_row
 from adapters.http.web.words import MEMBER, N_
 from gateway.administration import REPLACES, Account, UserAct
-from gateway.errors import FieldError, NotFoundError
+from gateway.errors import FieldError, UnknownEntryError
 from gateway.factors import NEVER
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import MembershipRole, Role, UserState
@@ -230,7 +230,7 @@ def _changes(call: Call, account: Account, chosen: UserAct) -> list[tuple[str, s
 
 def _act(name: str) -> tuple[UserAct, str, str, str, bool]:
     if name not in ACTS:
-        raise NotFoundError(
+        raise UnknownEntryError(
             "no such act", swedish="Det finns ingen sådan åtgärd.", next_step="Välj på användarens sida."
         )
     return ACTS[name]
