@@ -117,6 +117,16 @@ for _name, _about in SETS.items():
     bench.add_command(_measuring(_name, _about))
 
 
+@bench.command("slow")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Varv.")
+@click.option("--quick", is_flag=True, help="Visa bara att allt går att mäta.")
+def measure_slow(rounds: int, quick: bool) -> None:
+    """Mät en ärlig anropares tid medan andra håller anslutningar öppna."""
+    report = run(_bench("bench.slow").measure(rounds=rounds, quick=quick, say=lambda text: click.echo(text, err=True)))
+    for line in report.lines():
+        click.echo(line)
+
+
 async def _measured(name: str, **asked: Any) -> Any:
     return await _bench("bench.run").measure(name, **asked, say=lambda text: click.echo(text, err=True))
 

@@ -64,6 +64,7 @@ ROWS: Final[dict[str, Kind]] = {
         "slow and idle callers, hoarded connections", "real connections; bounds in time by a clock of the test's"
     ),
     "W09": Kind("requests too large in every way", "raw sockets against a gateway in a process of its own"),
+    "W10": Kind("SQL in parameters", "paths, queries, bodies and fields of the whole table, a seeded sample"),
     "W11": Kind("ambiguous requests, false names and addresses", "raw sockets, straight and behind nginx"),
 }
 
