@@ -112,7 +112,7 @@ class Client:
         """Open and hold; returns when all have connected once."""
         for kind, count in kinds.items():
             for number in range(count):
-                self._holding.append(asyncio.create_task(_held(kind, port)))
+                self._holding.append(asyncio.create_task(_held(kind, port, number)))
                 if number % 100 == 99:
                     await asyncio.sleep(0.05)
         await asyncio.sleep(1)
@@ -125,15 +125,16 @@ class Client:
         self._holding.clear()
 
 
-async def _held(kind: str, port: int) -> None:
+async def _held(kind: str, port: int, number: int) -> None:
+    address = f"127.0.0.{2 + number % 8}"  # eight places they come from: one address has a bound of its own
     while True:
         with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
             try:
                 await _HOLDERS[kind](reader, writer)
             finally:
                 writer.transport.abort()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
 
 async def _idle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,7 +191,10 @@ async def _client() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * MANY), hard))
     client = Client()
-    await answer({"times": client.times, "hold": client.hold, "let_go": client.let_go})
+    try:
+        await answer({"times": client.times, "hold": client.hold, "let_go": client.let_go})
+    finally:
+        await client.let_go()
 
 
 if __name__ == "__main__":
