@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import cli, logs, workers
+from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import SetupError, StoreUnavailableError
 from gateway.measures import Counted
@@ -136,6 +137,15 @@ class SystemWiring:
             )
         await gateway.sign_in.tell_refusals()
         await workers.publish(gateway)
+
+    @asynccontextmanager
+    async def reached(self, settings: Settings, gateway: Gateway) -> AsyncIterator[Callable[[], Client]]:
+        from adapters.http.api import ROUTES
+        from adapters.http.client_transport import clients
+        from adapters.http.server import application, listening
+
+        async with listening(application(gateway, ROUTES), settings.host, 0) as address, clients(address) as new:
+            yield new
 
     def create_root(self, path: Path) -> None:
         from keys.roots import create_root

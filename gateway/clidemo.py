@@ -54,7 +54,7 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
         applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="demo")
         credentials: dict[str, Credential] = {one.login: one for one in applied.credentials}
         click.echo("DEMO: påhittad adressbok, påhittade uppgifter, lösenord som inte är hemliga.")
-        walk = Walk(gateway, credentials, click.echo, advance)
+        walk = Walk(gateway, credentials, click.echo, advance, lambda: wiring.reached(settings, gateway))
         await walk.run()
         if once:
             click.echo("Klart.")

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
+from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, InvalidFormError, SetupError
 from gateway.settings import Settings
@@ -34,6 +35,9 @@ class Wiring(Protocol):
         self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
     ) -> None:
         """Serve until a signal ends it; with `demo`, also the page that signs in as any of its functions."""
+
+    def reached(self, settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[Callable[[], Client]]:
+        """Makes clients that reach the API over HTTP, on a free port of loopback, while the context lasts."""
 
     def create_root(self, path: Path) -> None: ...
     def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...

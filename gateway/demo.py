@@ -9,10 +9,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib import resources
 
+from gateway.client import Client
 from gateway.consents import STOCKHOLM
 from gateway.errors import GatewayError, NotFoundError
 from gateway.factors import code_for
@@ -89,6 +91,7 @@ class Walk:
     credentials: dict[str, Credential]
     say: Callable[[str], None]
     advance: Callable[[int], None]  # moves the demo's clock on: a code works once, and a demo does not wait
+    connect: Callable[[], AbstractAsyncContextManager[Callable[[], Client]]]  # clients of the API, over HTTP
     _started: float = field(default=0.0)
 
     async def run(self) -> None:
@@ -139,19 +142,8 @@ class Walk:
         signers = " och ".join(str(one.administration) for one in read.opened.endorsements)
         self._end(f"{await self._state(case)}; signerat av {signers}")
 
-        self._begin("           Steg 2 skickas till det föreslagna boendet, nu med namn och bilaga")
-        second = await gateway.drafts.create(
-            worker, CASEWORK, case.id, "placement_referral", 1, demo_referral(self._today())
-        )
-        await gateway.attachments.add(worker, second.id, "utdrag.pdf", Category.SOCIAL, _file())
-        stage2 = await gateway.sending.send_draft(worker, second.id, [UNIT_EKELIDEN])
-        await self._deliver()
-        await self._step_up(ekeliden, UNIT_EKELIDEN)
-        envelope = await self._envelope(UNIT_EKELIDEN, stage2.message)
-        unit = await gateway.opening.open(ekeliden, envelope)
-        file, stream = await gateway.opening.attachment(ekeliden, envelope, unit.opened.attachments[0].id)
-        size = sum([len(piece) async for piece in stream])
-        self._end(f"{file.name}, {size} byte, hel")
+        self._begin("           Steg 2 går över API:t mellan två verksamhetssystem, nu med namn och bilaga")
+        self._end(await self._stage_2(case))
 
         self._begin("7 audit    Loggen publiceras och kontrolleras: blad, sidorader, hashträd, signaturer")
         await publish(gateway)
@@ -164,18 +156,36 @@ class Walk:
                 )
             self._end(f"{report.log}: {report.leaves} blad, {report.checkpoints} kontrollpunkter, inga fel")
 
+    async def _stage_2(self, case: Case) -> str:
+        """Stage 2 as two case systems walk it: every act is a call over HTTP."""
+        async with self.connect() as new_client:
+            system, unit = new_client(), new_client()
+            await self._enter(system, "al-sos")
+            draft = await system.create_draft(CASEWORK, case.id, "placement_referral", demo_referral(self._today()))
+            await system.attach(draft.id, "utdrag.pdf", _file)
+            sent = await system.send(draft.id, [UNIT_EKELIDEN])
+            await self._deliver()
+            await self._enter(unit, "ek-chef")
+            [line] = [line async for line in unit.received(UNIT_EKELIDEN)]
+            opened = await unit.open(line.envelope)
+            [file] = opened.files
+            size = sum([len(piece) async for piece in unit.download(line.envelope, file)])
+            whole = await system.case(CASEWORK, case.id)
+        states = {leg.state for leg in whole.deliveries if leg.message == sent.message}
+        return f"{file.name}, {size} byte, hel; avsändarens system ser {', '.join(sorted(states))}"
+
+    async def _enter(self, client: Client, login: str) -> None:
+        credential = self.credentials[login]
+        self.advance(STEP_US)
+        code = code_for(credential.seed, self.gateway.ports.clock.now())
+        await client.sign_in(login, credential.password, code)
+
     async def sign_in(self, login: str) -> Signed:
         credential = self.credentials[login]
         self.advance(STEP_US)
         code = code_for(credential.seed, self.gateway.ports.clock.now())
         done = await self.gateway.sign_in.sign_in(login, credential.password, code)
         return await self.gateway.sessions.authenticate(done.token)
-
-    async def _step_up(self, signed: Signed, inbox: InboxId) -> None:
-        self.advance(STEP_US)
-        code = code_for(self.credentials[signed.user.login].seed, self.gateway.ports.clock.now())
-        directory = await self.gateway.directory.current()
-        await self.gateway.sessions.step_up(signed, directory.inbox(inbox), code)
 
     async def _deliver(self) -> None:
         while await self.gateway.outbox.run_once():

@@ -7,7 +7,7 @@ token must not go where an answer points.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -67,13 +67,23 @@ class HttpTransport:
 
 
 @asynccontextmanager
+async def clients(
+    address: str, *, patience: Patience | None = None, clock: Time | None = None
+) -> AsyncIterator[Callable[[], Client]]:
+    """Makes clients of the gateway at `address`, one for each user; they share connections while the context lasts."""
+    # No time for the whole: the client bounds each try, and each piece of a file.
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
+        transport = HttpTransport(session, address)
+        yield lambda: Client(transport, patience=patience, clock=clock)
+
+
+@asynccontextmanager
 async def connected(
     address: str, *, patience: Patience | None = None, clock: Time | None = None
 ) -> AsyncIterator[Client]:
-    """A client of the gateway at `address`, with connections of its own while the context lasts."""
-    # No time for the whole: the client bounds each try, and each piece of a file.
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=10)) as session:
-        yield Client(HttpTransport(session, address), patience=patience, clock=clock)
+    """One client of the gateway at `address`, while the context lasts."""
+    async with clients(address, patience=patience, clock=clock) as new:
+        yield new()
 
 
 def _lost() -> NoAnswerError:
