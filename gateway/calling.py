@@ -29,6 +29,7 @@ from gateway.errors import (
     InvalidFormError,
     InvalidRequestError,
     NotFoundError,
+    OutcomeUnknownError,
     SessionEndedError,
     StoreUnavailableError,
     TooManyAttemptsError,
@@ -173,7 +174,7 @@ class Caller:
 
 def may_repeat(trouble: GatewayError, repeatable: bool) -> bool:
     """Whether the same call may be sent again after `trouble`."""
-    if isinstance(trouble, NoAnswerError):
+    if isinstance(trouble, NoAnswerError | OutcomeUnknownError):
         return repeatable
     if isinstance(trouble, DecisionStaleError):
         return True  # nothing was written; deciding again is what it asks for

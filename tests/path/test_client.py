@@ -394,6 +394,7 @@ def test_what_may_be_repeated_is_what_was_not_begun_or_is_harmless_twice() -> No
     for status in (502, 504):
         assert not may_repeat(of(status), False)
         assert may_repeat(of(status), True)
+    assert may_repeat(of(503, "outcome-unknown"), True) and not may_repeat(of(503, "outcome-unknown"), False)
     assert may_repeat(of(409, "decision-stale"), False)
     assert not may_repeat(of(409, "conflict"), True)
     assert not may_repeat(of(500), True)

@@ -18,6 +18,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
+import gateway.errors
 from adapters.http.api import CALLS, ROUTES
 from adapters.http.contract import problems_of
 from adapters.http.limits import UNPACED
@@ -156,6 +157,14 @@ def test_the_description_is_valid_openapi_and_names_every_call_once() -> None:
     assert len(operations) == len(CALLS) == len({one["operationId"] for one in operations})
     assert [tag["name"] for tag in document["tags"]] == [str(tag) for tag in Tag]
     assert not [name for name in document["components"]["schemas"] if "__" in name]
+
+
+def test_every_error_that_a_caller_may_meet_is_described_somewhere() -> None:
+    """A new class in gateway/errors.py is either in the contract or named here."""
+    inward = {"gateway-error", "setup"}
+    known = {kind.code for kind in vars(gateway.errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+    described_codes = {code for route in CALLS for codes in problems_of(route).values() for code in codes}
+    assert known - inward <= described_codes
 
 
 def test_the_description_in_the_documents_is_the_one_that_is_served() -> None:
