@@ -571,5 +571,8 @@ class MemoryTiles:
             )
         self._tiles[log, name] = octets
 
+    def replace(self, log: str, name: str, octets: bytes) -> None:
+        self._tiles[log, name] = octets
+
     def names(self, log: str) -> list[str]:
         return sorted(name for of, name in self._tiles if of == log)

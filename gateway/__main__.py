@@ -10,14 +10,14 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gateway import cli, logs, workers
 from gateway.client import Client
 from gateway.demo import DemoDesk
-from gateway.errors import SetupError, StoreUnavailableError
+from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.measures import Counted
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
@@ -108,6 +108,9 @@ class SystemWiring:
         routes = (*ROUTES, *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
         renderer = Web(gateway, routes, NAV, desk=demo, duty_phones=settings.duty_phones)
         app = application(gateway, routes, renderer, names=Names(settings.public_url))
+        with suppress(GatewayError):  # the worker tries again each second, and says what is wrong
+            await workers.keep_published(gateway)
+        gateway.freshness.arm()
         loop = asyncio.get_running_loop()
         logs.watch_loop(loop)
         async with (

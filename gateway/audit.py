@@ -27,6 +27,7 @@ from gateway.model.base import AdministrationId, CaseId, Instant
 from gateway.model.identity import User
 from gateway.model.keys import SideKey
 from gateway.model.log import AuditSide, LogEntry
+from gateway.plain import fit
 from gateway.ports import UNMEASURED, Clock, Insert, Metrics, ShredKeys, Store, Vault, Work
 
 LEAF_VERSION: Final = 1
@@ -40,6 +41,7 @@ class AuditAction(StrEnum):
     """What is logged. The name stands in the leaf, so it never says more than the act."""
 
     YEAR_OPENED = "year_opened"
+    HEARTBEAT = "heartbeat"
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
     SESSION_ENDED = "session_ended"
@@ -153,18 +155,19 @@ class Auditor:
         `detail` may hold ids, counts and codes; never content, names, identity numbers or codes of factors.
         """
         at = self._clock.now()
+        object, outcome = fit(object), fit(outcome)
         if action is AuditAction.ALARM:
             self._metrics.count(Counted.ALARMS, outcome)
         scope = case or administration
         side_key = await self._side_key(scope, administration, year_of(at))
         told = {
-            **(detail or {}),  # first: an extra never takes the place of what the side row's columns say
+            **fit(detail or {}),  # first: an extra never takes the place of what the side row's columns say
             "actor": actor.id if actor else "",
-            "role": role,
+            "role": fit(role),
             "object": object,
             "case": case or "",
-            "basis": basis,
-            "purpose": purpose,
+            "basis": fit(basis),
+            "purpose": fit(purpose),
         }
         salt = secrets.token_bytes(32)
         leaf = canonical.dumps(

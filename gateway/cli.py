@@ -6,13 +6,13 @@ Why this exists: an operator at night needs one word per act and one sentence wh
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.cliaudit import audit
 from gateway.clidemo import bench, demo
 from gateway.cliroot import root_key
 from gateway.clirun import Wiring, run, settings_of
@@ -20,6 +20,7 @@ from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
+from gateway.plain import one_line
 from gateway.settings import load
 
 
@@ -118,7 +119,7 @@ def apply_directory(context: click.Context, file: Path, dry_run: bool, credentia
         text = file.read_text("utf-8")
         async with wiring.opened(settings) as gateway:
             for difference in await gateway.register.dry_run(text):
-                click.echo(str(difference))
+                click.echo(one_line(str(difference)))
             if dry_run:
                 click.echo("Inget har ändrats.")
                 return
@@ -165,7 +166,8 @@ def list_users(context: click.Context) -> None:
         async with wiring.opened(settings) as gateway:
             for found in await gateway.ports.store.users():
                 await gateway.integrity.check(found)
-                click.echo(f"{found.login}\t{found.title}\t{', '.join(found.roles)}\t{found.state}")
+                told = (found.login, found.title, ", ".join(found.roles), found.state)
+                click.echo("\t".join(map(one_line, told)))
 
     run(work())
 
@@ -218,7 +220,8 @@ def inbox_members(context: click.Context, inbox_id: str) -> None:
             users = {found.id: found.login for found in await gateway.ports.store.users()}
             for row in await gateway.members.members(InboxId(inbox_id)):
                 by = "adressboken" if row.bootstrap else users.get(UserId(row.admitted_by), "–")
-                click.echo(f"{users.get(row.user, row.user)}\t{row.role}\t{row.state}\tinsläppt av {by}")
+                told = (users.get(row.user, row.user), row.role, row.state, f"insläppt av {by}")
+                click.echo("\t".join(map(one_line, told)))
 
     run(work())
 
@@ -248,67 +251,6 @@ def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
     run(work())
 
 
-@main.group()
-def audit() -> None:
-    """Loggen."""
-
-
-@audit.command("verify")
-@click.option("--json", "as_json", is_flag=True, help="Skriv rapporten som JSON.")
-@click.pass_context
-def verify_log(context: click.Context, as_json: bool) -> None:
-    """Kontrollera loggen. Slutkod 0 hel, 1 ändrad, 2 ofullständig, 3 går inte att köra."""
-    settings = settings_of(context)
-    wiring: Wiring = context.obj["wiring"]
-
-    async def work() -> int:
-        async with wiring.opened(settings) as gateway:
-            reports = await gateway.review.verify()
-        if as_json:
-            click.echo(json.dumps([report.as_dict() for report in reports], indent=2))
-        for report in reports if not as_json else []:
-            told = {0: "hel", 1: "ÄNDRAD", 2: "ofullständig"}[report.exit_code]
-            click.echo(f"{report.log}: {told}, {report.leaves} blad, {report.checkpoints} kontrollpunkter")
-            for line in [*report.faults, *report.missing]:
-                click.echo(f"  {line}")
-        return max((report.exit_code for report in reports), default=2)
-
-    sys.exit(run(work()))
-
-
-@audit.command("prove")
-@click.argument("number", type=int)
-@click.option("--log", "log_name", default="", help="Loggens namn; annars årets.")
-@click.pass_context
-def prove_leaf(context: click.Context, number: int, log_name: str) -> None:
-    """Skriv ett bevis (C2SP tlog-proof) för en rad i loggen."""
-    settings = settings_of(context)
-    wiring: Wiring = context.obj["wiring"]
-
-    async def work() -> None:
-        async with wiring.opened(settings) as gateway:
-            await gateway.integrator.flush()
-            name = log_name or gateway.auditor.origin(gateway.ports.clock.now())
-            click.echo(await gateway.review.prove(name, number), nl=False)
-
-    run(work())
-
-
-@audit.command("key")
-@click.pass_context
-def log_key(context: click.Context) -> None:
-    """Skriv nyckeln som andra kontrollerar loggens signatur med (vkey)."""
-    settings = settings_of(context)
-    wiring: Wiring = context.obj["wiring"]
-
-    async def work() -> None:
-        async with wiring.opened(settings) as gateway:
-            for name in await gateway.ports.store.logs():
-                click.echo(await gateway.ports.vault.note_key(name))
-
-    run(work())
-
-
 @main.command()
 @click.pass_context
 def doctor(context: click.Context) -> None:
@@ -331,6 +273,7 @@ def doctor(context: click.Context) -> None:
     sys.exit(run(work()))
 
 
+main.add_command(audit)
 main.add_command(demo)
 main.add_command(bench)
 main.add_command(root_key)

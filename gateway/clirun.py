@@ -17,10 +17,12 @@ import click
 from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, InvalidFormError, SetupError
+from gateway.plain import one_line
 from gateway.settings import Settings
 from gateway.usecases import Gateway
 
 T = TypeVar("T")
+LONGEST = 1_000  # characters of a sentence on the terminal
 
 
 class Wiring(Protocol):
@@ -58,7 +60,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def fail(error: GatewayError) -> NoReturn:
-    click.echo(f"Fel: {error.swedish} {error.next_step}".rstrip(), err=True)
+    click.echo(one_line(f"Fel: {error.swedish} {error.next_step}".rstrip(), LONGEST), err=True)
     sys.exit(3)
 
 

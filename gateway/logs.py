@@ -5,8 +5,9 @@ matters stand. So a line carries ids, codes and places; the number of the reques
 to; and never the text of an unexpected error, because that may quote its input. This is not the audit log: that one
 is signed and says who did what (docs/audit-log.md); this one may be lost.
 
-Rules: every line passes `gateway.redaction` last. A line that cannot be made safe is replaced by a word that says so.
-What a library logs without arguments may hold anything, so only its logger and its place are told.
+Rules: every line passes `gateway.redaction` and then `gateway.plain`: one line, escaped, capped. A line that cannot be
+made safe is replaced by a word that says so. What a library logs without arguments may hold anything, so only its
+logger and its place are told.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from gateway.plain import shown
 from gateway.redaction import redacted_fields
 
 PLACES: Final = 6
@@ -163,7 +165,7 @@ def _wall(told: Told) -> Callable[[Any, str, MutableMapping[str, Any]], MutableM
     def redact(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         kept = {name: event.pop(name) for name in ("_record", "_from_structlog") if name in event}
         try:
-            safe = redacted_fields(event, told)
+            safe = shown(redacted_fields(event, told))
         except Exception as trouble:  # a wall that falls must not let anything through, nor end the act that logged
             told("withheld")
             safe = {"event": "a line was withheld", "kind": type(trouble).__name__, "level": method}

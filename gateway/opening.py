@@ -32,6 +32,7 @@ from gateway.errors import (
     UnknownFormError,
 )
 from gateway.forms import FormCatalogue
+from gateway.freshness import Freshness
 from gateway.integrity import Integrity
 from gateway.measures import Counted, Step, timed
 from gateway.model.base import AttachmentId, EnvelopeId, Fact, Instant, fact
@@ -92,6 +93,7 @@ class Opening:
         opener: Opener,
         attachments: AttachmentSealer,
         auditor: Auditor,
+        freshness: Freshness,
         clock: Clock,
         *,
         metrics: Metrics = UNMEASURED,
@@ -108,6 +110,7 @@ class Opening:
         self._opener = opener
         self._attachments = attachments
         self._auditor = auditor
+        self._freshness = freshness
         self._clock = clock
         self._metrics = metrics
 
@@ -119,6 +122,7 @@ class Opening:
             StepUpRequiredError: the second factor of this inbox's window is too old, or the window is used up.
             RefusedError: the consent was withdrawn before anybody opened it; the registrator has the item.
             EnvelopeError: it does not verify; nothing was shown, an alarm was raised.
+            LogBehindError: the log is not being published; nothing is opened under it.
         """
         envelope, message, standing = await self._find(signed, envelope_id)
         return await self._opened(standing, envelope, message, AuditAction.OPENED, str(envelope.id))
@@ -154,6 +158,7 @@ class Opening:
             NotFoundError: not an unopened envelope of this inbox.
             StepUpRequiredError, RefusedError, EnvelopeError: as `open`.
         """
+        await self._freshness.require()
         envelope = await self._store.get(Envelope, envelope_id)
         message = await self._store.get(Message, envelope.message) if envelope else None
         wrap = await self._store.get(EnvelopeWrap, envelope_id)
@@ -238,6 +243,7 @@ class Opening:
     async def _logged_and_opened(
         self, standing: Standing, envelope: Envelope, message: Message, action: AuditAction, target: str
     ) -> OpenedMessage:
+        await self._freshness.require()
         wrap = await self._store.get(EnvelopeWrap, envelope.id)
         if wrap is None:
             raise _absent()

@@ -315,6 +315,9 @@ class TileStore(Protocol):
     def write(self, log: str, name: str, octets: bytes) -> None:
         """Write, fsync, rename. Overwriting with other octets is allowed for `checkpoint` only."""
 
+    def replace(self, log: str, name: str, octets: bytes) -> None:
+        """The same, whatever stands there: for `gateway.fsck`, which has computed it from signed leaves."""
+
     def names(self, log: str) -> list[str]: ...
 
 

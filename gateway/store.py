@@ -19,6 +19,7 @@ from gateway.cases import moved
 from gateway.decide import Decision
 from gateway.deliver import new_delivery_id
 from gateway.errors import ConflictError, IdempotencyConflictError
+from gateway.freshness import Freshness
 from gateway.integrity import Integrity
 from gateway.measures import Counted, Step, timed
 from gateway.model.base import AdministrationId, InboxId, Instant, MessageId, fact
@@ -64,6 +65,7 @@ class Acceptance:
         vault: Vault,
         integrity: Integrity,
         auditor: Auditor,
+        freshness: Freshness,
         bell: Bell,
         *,
         metrics: Metrics = UNMEASURED,
@@ -73,6 +75,7 @@ class Acceptance:
         self._vault = vault
         self._integrity = integrity
         self._auditor = auditor
+        self._freshness = freshness
         self._metrics = metrics
 
     async def request(self, administration: AdministrationId, key: str, asked: Any) -> Request | None:
@@ -120,7 +123,9 @@ class Acceptance:
         Raises:
             DecisionStaleError: a consent, membership, route, key epoch or the case moved since the decision.
             ConflictError: the same, for a row that this act changes.
+            LogBehindError: the log is not being published; nothing is accepted under it.
         """
+        await self._freshness.require()
         with timed(self._metrics, Step.STORE):
             accepted = await self._accepted(
                 standing, sealed, decision, case, event, matched_units, request, due_at, extra, action

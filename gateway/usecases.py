@@ -28,6 +28,7 @@ from gateway.drafts import Drafts
 from gateway.factors import Factors
 from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
+from gateway.freshness import Freshness
 from gateway.guard import Guard
 from gateway.handover import Handover
 from gateway.health import Health
@@ -116,6 +117,7 @@ class Gateway:
     directory: Directory
     auditor: Auditor
     integrator: Integrator
+    freshness: Freshness
     integrity: Integrity
     accounts: Accounts
     sign_in: SignIn
@@ -186,7 +188,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     )
     sealing = Sealing(ports.sealer)
     bell = Bell()
-    acceptance = Acceptance(store, vault, integrity, auditor, bell, metrics=metrics)
+    freshness = Freshness(store, auditor, clock)
+    acceptance = Acceptance(store, vault, integrity, auditor, freshness, bell, metrics=metrics)
     sending = Sending(
         store,
         rights,
@@ -216,6 +219,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.opener,
         ports.attachments,
         auditor,
+        freshness,
         clock,
         metrics=metrics,
     )
@@ -260,6 +264,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         directory=directory,
         auditor=auditor,
         integrator=integrator,
+        freshness=freshness,
         integrity=integrity,
         accounts=accounts,
         sign_in=SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics),

@@ -31,7 +31,7 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
     metrics = gateway.ports.metrics
     async with asyncio.TaskGroup() as group:
         group.create_task(_delivering(gateway))
-        group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: publish(gateway)))
+        group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: keep_published(gateway)))
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
         group.create_task(
@@ -74,6 +74,13 @@ async def _guarded(metrics: Metrics, job: Job, work: Callable[[], Awaitable[obje
 async def publish(gateway: Gateway) -> None:
     """See that the year's log is open, and publish what is new."""
     await gateway.integrator.open_year()
+    await gateway.integrator.flush()
+
+
+async def keep_published(gateway: Gateway) -> None:
+    """Publish, and see that the newest checkpoint never grows old by itself (`gateway.freshness`)."""
+    await gateway.integrator.open_year()
+    await gateway.integrator.heartbeat()
     await gateway.integrator.flush()
 
 

@@ -93,7 +93,10 @@ class KeyVault:
         for line in signatures.splitlines():
             prefix = f"— {name} "
             if line.startswith(prefix):
-                octets = base64.b64decode(line.removeprefix(prefix))
+                try:
+                    octets = base64.b64decode(line.removeprefix(prefix), validate=True)
+                except ValueError:
+                    continue
                 if octets[:4].hex() == key_id and suites.verifies(public, octets[4:], f"{text}\n".encode()):
                     return True
         return False

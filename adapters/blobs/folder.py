@@ -129,7 +129,7 @@ class FolderTiles:
     def read(self, log: str, name: str) -> bytes | None:
         try:
             return self._path(log, name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
         except OSError as trouble:
             raise _trouble(trouble) from trouble
@@ -138,8 +138,9 @@ class FolderTiles:
         target = self._path(log, name)
         try:
             self._made(target.parent)
-            if name != "checkpoint" and target.exists():
-                if target.read_bytes() != octets:
+            stands = target.read_bytes() if name != "checkpoint" and target.exists() else None
+            if stands is not None:
+                if stands != octets:
                     raise IntegrityError(
                         f"tile {name} would change",
                         swedish="Loggens hashträd skulle skrivas om.",
@@ -147,6 +148,14 @@ class FolderTiles:
                     )
                 _sync_folder(target.parent)  # a crash may have come between its rename and this
                 return
+        except OSError as trouble:
+            raise _trouble(trouble) from trouble
+        self.replace(log, name, octets)
+
+    def replace(self, log: str, name: str, octets: bytes) -> None:
+        target = self._path(log, name)
+        try:
+            self._made(target.parent)
             temporary = target.parent / f".{target.name}.part"
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:

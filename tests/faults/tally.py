@@ -53,6 +53,16 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "D08": Kind("connection to PostgreSQL cut", "TCP proxy that cuts at message k of the protocol, in both directions"),
     "D09": Kind("serialization failure, deadlock", "two stores and a plain connection, scripted, on one PostgreSQL"),
+    "A02": Kind(
+        "log cut, rolled back, continued otherwise", "rows removed, copies of files put back, a second history"
+    ),
+    "A04": Kind("tiles, bundles, side rows damaged", "gone, cut, flipped, longer, garbage, a folder in their place"),
+    "A08": Kind("time goes backwards", "a clock that the test sets, and two nodes that disagree"),
+    "A09": Kind("newlines, escapes, bidi, NUL, surrogates, megabytes", "generated texts in log lines and log entries"),
+    "A14": Kind(
+        "integrator stopped, flood of refusals", "no publishing, leaves that cannot be signed, refusals counted"
+    ),
+    "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
     "W01": Kind(

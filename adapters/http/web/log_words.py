@@ -15,6 +15,7 @@ from gateway.audit import AuditAction
 
 ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.YEAR_OPENED: N_("Årets logg började"),
+    AuditAction.HEARTBEAT: N_("Livstecken från loggen"),
     AuditAction.SIGNED_IN: N_("Loggade in"),
     AuditAction.SIGN_IN_FAILED: N_("Misslyckad inloggning"),
     AuditAction.SESSION_ENDED: N_("Inloggning avslutad"),
