@@ -5,14 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Dialect
 
 from adapters.sql import statements
 from adapters.sql.codec import Codec, codec
-from gateway.model import ROWS
 from gateway.model.base import Fact, Row, VersionedRow
+
+K = TypeVar("K")
+V = TypeVar("V")
+_Insertion = tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,39 @@ def compiled(statement: Any, dialect: Dialect) -> Text:
     return Text(str(done), tuple(done.positiontup), dict(done.params))
 
 
+class _Made(dict[K, V]):
+    """What is made when it is first asked for: two hundred statements at once are a tenth of a start."""
+
+    def __init__(self, make: Callable[[K], V]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: K) -> V:
+        value = self[key] = self._make(key)
+        return value
+
+
 class Statements:
     """Everything that a store runs, for one dialect."""
 
     def __init__(self, dialect: Dialect, *, lock_facts: bool) -> None:
-        self.queries = {
-            name: (compiled(query.statement, dialect), codec(query.kind) if query.kind else None)
-            for name, query in statements.QUERIES.items()
-        }
-        self.by_key: dict[type[Row], tuple[Text, Codec[Any]]] = {
-            row: (compiled(statements.by_key(row), dialect), codec(row)) for row in ROWS
-        }
-        self._insert = {row: _inserting(row, dialect) for row in ROWS}
-        self._delete = {row: compiled(statements.delete(row), dialect) for row in ROWS}
-        versioned = [row for row in ROWS if issubclass(row, VersionedRow)]
-        self._update = {row: compiled(statements.update(row), dialect) for row in versioned}
-        self._version = {row: compiled(statements.version_of(row, lock=lock_facts), dialect) for row in versioned}
+
+        def query(name: str) -> tuple[Text, Codec[Any] | None]:
+            found = statements.QUERIES[name]
+            return compiled(found.statement, dialect), codec(found.kind) if found.kind else None
+
+        def by_key(row: type[Row]) -> tuple[Text, Codec[Any]]:
+            return compiled(statements.by_key(row), dialect), codec(row)
+
+        def version(row: type[VersionedRow]) -> Text:
+            return compiled(statements.version_of(row, lock=lock_facts), dialect)
+
+        self.queries = _Made(query)
+        self.by_key = _Made(by_key)
+        self._insert: _Made[type[Row], _Insertion] = _Made(lambda row: _inserting(row, dialect))
+        self._delete: _Made[type[Row], Text] = _Made(lambda row: compiled(statements.delete(row), dialect))
+        self._update: _Made[type[VersionedRow], Text] = _Made(lambda row: compiled(statements.update(row), dialect))
+        self._version = _Made(version)
         self._versions: dict[tuple[type[VersionedRow], ...], str] = {}
         self.claim = compiled(statements.claim(), dialect)
 
@@ -80,7 +100,7 @@ class Statements:
         return sql, tuple(part for fact in facts for part in self.version(fact.row, fact.key)[1])
 
 
-def _inserting(row: type[Row], dialect: Dialect) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+def _inserting(row: type[Row], dialect: Dialect) -> _Insertion:
     """An insertion, and what puts the values of a row in the order of its parameters."""
     text = compiled(statements.insert(row), dialect)
     columns = codec(row).columns
