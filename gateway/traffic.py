@@ -72,13 +72,27 @@ class Traffic:
         self, signed: Signed, registrator: InboxId, *, after: Cursor | None = None, limit: int = PAGE
     ) -> Sequence[Registered]:
         """What the inboxes of the registrator's administration have received, newest first."""
-        administration = await self._reading(signed, registrator)
-        lines = await self._store.register_page(administration, after=after, limit=limit)
-        return [await self._registered(line) for line in lines]
+        return await self._received(await self._reading(signed, registrator), after, limit)
 
     async def stopped(self, signed: Signed, registrator: InboxId) -> Sequence[Registered]:
         """Received and unopened, and members are kept out since a consent ended: the registrator decides."""
+        return await self._stopped(await self._reading(signed, registrator))
+
+    async def desk(
+        self, signed: Signed, registrator: InboxId, *, after: Cursor | None = None, limit: int = PAGE
+    ) -> tuple[Sequence[Registered], Sequence[Registered]]:
+        """Both as one look, logged once: what was received, and on the first page what is stopped."""
         administration = await self._reading(signed, registrator)
+        stopped = await self._stopped(administration) if after is None else ()
+        return await self._received(administration, after, limit), stopped
+
+    async def _received(
+        self, administration: AdministrationId, after: Cursor | None, limit: int
+    ) -> Sequence[Registered]:
+        lines = await self._store.register_page(administration, after=after, limit=limit)
+        return [await self._registered(line) for line in lines]
+
+    async def _stopped(self, administration: AdministrationId) -> Sequence[Registered]:
         found = []
         for delivery in await self._store.unopened_of(administration, limit=MOST_UNOPENED):
             if await self._consent_ended(delivery.envelope):

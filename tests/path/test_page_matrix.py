@@ -24,6 +24,7 @@ from gateway.model.base import InboxId
 from gateway.model.identity import MembershipState
 from tests.browser.conftest import Site, served
 from tests.browser.examples import EXAMPLES, address
+from tests.county import SEAT_E
 
 pytestmark = pytest.mark.slow
 
@@ -181,3 +182,32 @@ def test_each_form_without_its_token_is_refused_to_everybody(site: Site, tokens:
     # Nothing was done: the log, which everything done is in, has not grown.
     assert [site.run(site.county.store.log_size(name)) for name in logs] == before
     print(f"{len(forms)} forms x {len(tokens)} functions x 3 wrong tokens: all refused")
+
+
+def test_each_page_that_shows_something_leaves_the_one_event_that_it_declares(
+    site: Site, tokens: dict[str, str]
+) -> None:
+    """Catalogue A11, for pages; a page that declares none leaves none."""
+    county, count = site.county, 0
+    chief = site.run(county.gateway.sessions.authenticate(tokens["ek-chef"]))
+    site.run(county.step_up(chief, SEAT_E))  # with a window its list shows priorities, and that is what is logged
+    for route in pages():
+        login, where = EXAMPLES[route.path][0], address(site, route.path)
+        before = actions(site)
+        reply = ask(site, "GET", where, tokens.get(login, ""))
+        left = actions(site) - before
+        assert reply.status in (200, 303), (route.path, reply.status)
+        if route.audit.startswith("none"):
+            assert not left, (route.path, left)
+        else:
+            assert left[route.audit] == 1, (route.path, left)
+        count += 1
+    print(f"A11: {count} pages, each with its event")
+
+
+def actions(site: Site) -> Counter[str]:
+    """What the log holds, by action."""
+    store, found = site.county.store, Counter[str]()
+    for name in site.run(store.logs()):
+        found.update(side.action for side in site.run(store.sides(name, 0, site.run(store.log_size(name)))))
+    return found

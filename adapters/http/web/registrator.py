@@ -36,7 +36,7 @@ async def show(call: Call) -> web.Response:
     if box is None:
         raise NotFoundError("no registrator's inbox", swedish="Du är inte registrator i någon förvaltning.")
     after = cursor_of(call.request.query.get("efter", ""))
-    lines = await call.gateway.traffic.received(call.signed, box.id, after=after)
+    lines, stopped = await call.gateway.traffic.desk(call.signed, box.id, after=after)
     asked = await call.gateway.recalls.asked(call.signed, box.id)
     directory = await call.gateway.directory.current()
     last = lines[-1].line if len(lines) == PAGE else None
@@ -48,7 +48,7 @@ async def show(call: Call) -> web.Response:
         boxes=mine,
         lines=lines,
         names={inbox.id: inbox.name for inbox in directory.inboxes.values()},
-        stopped=await call.gateway.traffic.stopped(call.signed, box.id) if after is None else (),
+        stopped=stopped,
         waiting=[one for one in asked if one.state is RecallState.REQUESTED] if after is None else (),
         decided=[one for one in asked if one.state is not RecallState.REQUESTED] if after is None else (),
         next_page=f"{PATH}?registratur={box.id}&efter={last.delivered_at}.{last.delivery}" if last else "",
