@@ -542,6 +542,11 @@ class MemoryBlobs:
         for start in range(0, len(octets), 262_144):
             yield octets[start : start + 262_144]
 
+    async def size(self, name: str) -> int:
+        if name not in self._blobs:
+            raise NotFoundError("no such blob", swedish="Bilagan finns inte.")
+        return len(self._blobs[name])
+
     async def delete(self, name: str) -> None:
         self._blobs.pop(name, None)
 

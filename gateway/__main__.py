@@ -14,14 +14,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gateway import cli, logs, workers
+from gateway import cli, clistore, logs, workers
+from gateway.backupports import StoreTools
 from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.measures import Counted
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
-from gateway.ports import UNMEASURED, Machine, Metrics, Store
+from gateway.ports import UNMEASURED, Blobs, Clock, Machine, Metrics, Store, TileStore
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
 from gateway.usecases import Gateway, Options, Ports, build
@@ -45,9 +46,13 @@ class SystemWiring:
 
     @asynccontextmanager
     async def opened(
-        self, settings: Settings, *, create: bool = False, skew: Callable[[], int] | None = None
+        self,
+        settings: Settings,
+        *,
+        create: bool = False,
+        skew: Callable[[], int] | None = None,
+        unfinished: bool = False,
     ) -> AsyncIterator[Gateway]:
-        from adapters.blobs.folder import FolderBlobs, FolderTiles
         from keys.keyring import Keyring
         from keys.roots import read_root
         from policies.engine import CedarPolicy
@@ -57,14 +62,16 @@ class SystemWiring:
         root = read_root(settings.root_key_file, data_dir=settings.data_dir)
         if create:  # PostgreSQL keeps its rows elsewhere; keys, blobs and the log still lie here
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = await _store(settings, clock, metrics, create=create)
+        if not unfinished:
+            clistore.refuse_unfinished(settings)
+        store = await _store(settings, clock, metrics, create=create, unfinished=unfinished)
         keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
         try:
             await keyring.start(create=create)
             ports = Ports(
                 store=store,
-                blobs=FolderBlobs(settings.data_dir / "blobs", reserve_percent=settings.disk_reserve_percent),
-                tiles=FolderTiles(settings.data_dir / "log"),
+                blobs=self.blobs(settings),
+                tiles=self.tiles(settings),
                 clock=clock,
                 policy=CedarPolicy.load(),
                 sealer=keyring.sealer,
@@ -87,6 +94,7 @@ class SystemWiring:
             )
             gateway = build(ports, options, owner=f"{os.uname().nodename}/{os.getpid()}")
             self._keyrings[id(gateway)] = keyring
+            await gateway.auditor.load()
             yield gateway
         finally:
             await keyring.close()
@@ -150,6 +158,38 @@ class SystemWiring:
         async with listening(application(gateway, ROUTES), settings.host, 0) as address, clients(address) as new:
             yield new
 
+    def blobs(self, settings: Settings) -> Blobs:
+        from adapters.blobs.folder import FolderBlobs
+
+        return FolderBlobs(settings.data_dir / "blobs", reserve_percent=settings.disk_reserve_percent)
+
+    def tiles(self, settings: Settings) -> TileStore:
+        from adapters.blobs.folder import FolderTiles
+
+        return FolderTiles(settings.data_dir / "log")
+
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    def store_tools(self) -> StoreTools:
+        from adapters.sql.migrate import schemas
+        from adapters.sql.snapshot import snapshot
+        from adapters.sql.sqlite import idle
+        from adapters.sql.targets import mover, target
+        from keys.backups import BackupKeyring
+        from keys.keyfile import KeyStoreFile
+
+        return StoreTools(
+            keys=BackupKeyring(),
+            snapshot=snapshot,
+            target=target,
+            key_file=KeyStoreFile,
+            idle=idle,
+            mover=mover,
+            schemas=schemas,
+            prune_keys=lambda gateway: self._keyrings[id(gateway)].shred.prune(),
+        )
+
     def create_root(self, path: Path) -> None:
         from keys.roots import create_root
 
@@ -200,7 +240,7 @@ def _machine(settings: Settings) -> Machine:
     return LocalMachine({"data": settings.data_dir})
 
 
-async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, create: bool) -> Store:
+async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, create: bool, unfinished: bool) -> Store:
     if settings.database:
         try:
             from adapters.sql.postgres import PostgresStore
@@ -210,7 +250,7 @@ async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, cr
                 swedish="Drivrutinen för PostgreSQL saknas.",
                 next_step="Installera paketet asyncpg (sambud[postgres]).",
             ) from missing
-        return await PostgresStore.open(settings.database, clock, metrics=metrics)
+        return await PostgresStore.open(settings.database, clock, metrics=metrics, unfinished=unfinished)
     from adapters.sql.sqlite import SqliteStore
 
     return await SqliteStore.open(

@@ -23,7 +23,7 @@ from typing import Any, Final
 from gateway import canonical
 from gateway.errors import ConflictError
 from gateway.measures import Counted
-from gateway.model.base import AdministrationId, CaseId, Instant
+from gateway.model.base import SECOND, AdministrationId, CaseId, Instant
 from gateway.model.identity import User
 from gateway.model.keys import SideKey
 from gateway.model.log import AuditSide, LogEntry
@@ -97,6 +97,7 @@ class AuditAction(StrEnum):
     LOG_READ = "log_read"
     LOG_VERIFIED = "log_verified"
     USERS_READ = "users_read"
+    RESTORED = "restored"
     ALARM = "alarm"
     SWEPT = "swept"
 
@@ -130,10 +131,33 @@ class Auditor:
         self._clock = clock
         self._metrics = metrics
         self._side_keys: dict[tuple[str, int], SideKey] = {}
+        self._continued: dict[int, int] = {}
+        self._loaded = False
 
     def origin(self, at: Instant) -> str:
-        """The log that an event at this instant belongs to: one per gateway and year."""
-        return f"{self._name}/audit/{year_of(at)}"
+        """The log that an event at this instant belongs to: one per gateway and year, or since the last restore."""
+        year = year_of(at)
+        continued = self._continued.get(year)
+        return f"{self._name}/audit/{year}-{continued}" if continued else f"{self._name}/audit/{year}"
+
+    async def load(self) -> None:
+        """Learn which logs a restore began; once per process, because only a restore begins one."""
+        if not self._loaded:
+            for name in await self._store.logs():
+                year, continued = log_order(name)
+                self._continued[year] = max(continued, self._continued.get(year, 0))
+            self._loaded = True
+
+    async def begin_again(self, at: Instant) -> str:
+        """After a restore: the name of the log to write from now on. Nothing is ever added to an old one.
+
+        Its number is the second of the year, so that two restores of one backup do not begin the same log.
+        """
+        await self.load()
+        year = year_of(at)
+        since = at // SECOND - int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) + 1
+        self._continued[year] = max(since, self._continued.get(year, 0) + 1)
+        return self.origin(at)
 
     async def entry(
         self,
@@ -154,6 +178,7 @@ class Auditor:
 
         `detail` may hold ids, counts and codes; never content, names, identity numbers or codes of factors.
         """
+        await self.load()
         at = self._clock.now()
         object, outcome = fit(object), fit(outcome)
         if action is AuditAction.ALARM:
@@ -270,6 +295,14 @@ def commitment(salt: bytes, told: Mapping[str, Any]) -> bytes:
 def year_of(at: Instant) -> int:
     """The UTC year that an instant belongs to."""
     return datetime.fromtimestamp(at / 1_000_000, UTC).year
+
+
+def log_order(name: str) -> tuple[int, int]:
+    """Year and number of a log's origin, in which logs follow one another; (0, 0) when it is not one."""
+    year, _, continued = name.rpartition("/")[2].partition("-")
+    if not year.isdigit() or not (continued or "0").isdigit():
+        return 0, 0
+    return int(year), int(continued or 0)
 
 
 def _context(leaf: bytes) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway import clistore
 from gateway.cliaudit import audit
 from gateway.clidemo import bench, demo
 from gateway.cliroot import root_key
@@ -261,7 +262,8 @@ def doctor(context: click.Context) -> None:
     async def work() -> int:
         async with wiring.opened(settings) as gateway:
             click.echo("ok  rotnyckeln öppnar databasen, schemat är aktuellt")
-            bad = 0
+            told, bad = clistore.health(wiring.store_tools(), settings, gateway.ports.clock.now())
+            click.echo("\n".join(told))
             for administration, name in (await wiring.fingerprints(gateway)).items():
                 anchored = "förankrad i inställningarna" if administration in settings.anchors else "inte förankrad"
                 click.echo(f"ok  {administration}: signeringsnyckel {name[:16]}…, {anchored}")
@@ -274,6 +276,8 @@ def doctor(context: click.Context) -> None:
 
 
 main.add_command(audit)
+for _command in (clistore.backup, clistore.backup_key, clistore.restore_store, clistore.migrate_store):
+    main.add_command(_command)
 main.add_command(demo)
 main.add_command(bench)
 main.add_command(root_key)

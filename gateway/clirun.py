@@ -14,10 +14,12 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
+from gateway.backupports import StoreTools
 from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, InvalidFormError, SetupError
 from gateway.plain import one_line
+from gateway.ports import Blobs, Clock, TileStore
 from gateway.settings import Settings
 from gateway.usecases import Gateway
 
@@ -29,9 +31,15 @@ class Wiring(Protocol):
     """What puts a gateway together; `gateway.__main__` has the only one."""
 
     def opened(
-        self, settings: Settings, *, create: bool = False, skew: Callable[[], int] | None = None
+        self,
+        settings: Settings,
+        *,
+        create: bool = False,
+        skew: Callable[[], int] | None = None,
+        unfinished: bool = False,
     ) -> AbstractAsyncContextManager[Gateway]:
-        """A gateway over the settings' store. `skew` adds microseconds to the clock (the demo)."""
+        """A gateway over the settings' store. `skew` adds microseconds to the clock (the demo); `unfinished` also opens
+        a store that a restore or a move has not ended with."""
 
     async def serve(
         self, settings: Settings, gateway: Gateway, ready: Callable[[str], None], demo: DemoDesk | None = None
@@ -41,6 +49,12 @@ class Wiring(Protocol):
     def reached(self, settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[Callable[[], Client]]:
         """Makes clients that reach the API over HTTP, on a free port of loopback, while the context lasts."""
 
+    def store_tools(self) -> StoreTools:
+        """What backup, restore and moving a store stand on."""
+
+    def blobs(self, settings: Settings) -> Blobs: ...
+    def tiles(self, settings: Settings) -> TileStore: ...
+    def clock(self) -> Clock: ...
     def create_root(self, path: Path) -> None: ...
     def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...
 

@@ -208,6 +208,14 @@ class LogBehindError(StoreUnavailableError):
     code = "log-behind"
 
 
+class BackupError(GatewayError):
+    """A backup cannot be made, opened or restored as it is; nothing was changed or left behind."""
+
+    code = "backup"
+    status = 500
+    NEXT_STEP = "Inget har ändrats."
+
+
 class SetupError(GatewayError):
     """The gateway must not start like this: wrong or missing root key, newer schema, unknown setting, port in use."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.audit import AuditAction, Auditor
+from gateway.audit import AuditAction, Auditor, log_order
 from gateway.decide import AccessAction
 from gateway.integrator import Integrator
 from gateway.model.base import GATEWAY, Instant
@@ -100,7 +100,7 @@ class Inspection:
         """The newest checkpoint of every log, newest log first."""
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
         found = []
-        for name in sorted(await self._store.logs(), reverse=True):
+        for name in sorted(await self._store.logs(), key=log_order, reverse=True):
             row = await self._store.last_checkpoint(name)
             if row is not None:
                 found.append(Anchor(name, row.note, await self._vault.note_key(name), row.size, row.at))

@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.audit import AuditAction, Auditor
+from gateway.audit import AuditAction, Auditor, log_order
 from gateway.errors import ConflictError, IntegrityError
 from gateway.measures import Step, timed
 from gateway.model.base import GATEWAY, MINUTE, SECOND, Instant
@@ -59,11 +59,14 @@ class Integrator:
 
     async def open_year(self) -> None:
         """See that this year's log has its first leaf: the last checkpoint of the year before, or a genesis."""
+        await self._auditor.load()
         now = self._clock.now()
         origin = self._auditor.origin(now)
         if await self._store.log_size(origin):
             return
-        earlier = [name for name in await self._store.logs() if name < origin]
+        earlier = sorted(
+            (name for name in await self._store.logs() if log_order(name) < log_order(origin)), key=log_order
+        )
         if earlier:
             await self._publish(earlier[-1])
         last = await self._store.last_checkpoint(earlier[-1]) if earlier else None

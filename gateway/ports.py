@@ -300,6 +300,9 @@ class Blobs(Protocol):
     def read(self, name: str) -> AsyncIterator[bytes]:
         """The octets in pieces of at most 256 KiB. Raises NotFoundError."""
 
+    async def size(self, name: str) -> int:
+        """Octets of a blob. Raises NotFoundError."""
+
     async def delete(self, name: str) -> None: ...
     async def names(self, *, before: Instant) -> list[str]:
         """Blobs published before an instant: a younger one may belong to a commit that is on its way."""

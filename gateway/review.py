@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.audit import AuditAction, Auditor, Event
+from gateway.audit import AuditAction, Auditor, Event, log_order
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, IntegrityError, InvalidFormError, NotFoundError
 from gateway.model.base import GATEWAY
@@ -229,11 +229,11 @@ class Review:
             found.append(await self._auditor.opened(side, leaf.leaf))
         return found
 
-    async def logs(self, signed: Signed) -> dict[int, str]:
-        """The names of the logs by their year, the newest first."""
+    async def logs(self, signed: Signed) -> dict[str, str]:
+        """The names of the logs by their year (and number, after a restore), the newest first."""
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
-        names = {int(name.rpartition("/")[2]): name for name in await self._store.logs()}
-        return dict(sorted(names.items(), reverse=True))
+        names = sorted(await self._store.logs(), key=log_order, reverse=True)
+        return {name.rpartition("/")[2]: name for name in names}
 
     async def checkpoint(self, signed: Signed) -> list[str]:
         """The newest checkpoint of every log, as signed notes."""

@@ -60,6 +60,9 @@ class Settings(BaseModel):
     duty_phones: dict[str, str] = Field(
         default_factory=dict, description="Vem som nås på vilket nummer när gatewayen inte svarar."
     )
+    backup_recipients: Path | None = Field(default=None, description="Fil med mottagarnas publika rader.")
+    backup_epoch_keys: Path | None = Field(default=None, description="Katalog för epoknycklar, utanför data_dir.")
+    shred_horizon_days: int = Field(default=0, ge=0, description="Hur länge andra kopior av nyckellagret lever, dygn.")
     anchors: dict[str, str] = Field(
         default_factory=dict, description="Fingeravtryck av myndigheternas signeringsnycklar."
     )
@@ -165,4 +168,10 @@ def _check_apart(settings: Settings) -> None:
             "the root key lies in the data directory",
             swedish=f"Rotnyckeln {settings.root_key_file} ligger i datakatalogen.",
             next_step="Flytta den till en katalog som inte säkerhetskopieras med data, eller ange en sådan.",
+        )
+    if settings.backup_epoch_keys and settings.backup_epoch_keys.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise SetupError(
+            "the epoch keys lie in the data directory",
+            swedish="Epoknycklarna (SAMBUD_BACKUP_EPOCH_KEYS) ligger i datakatalogen.",
+            next_step="Ange en katalog som varken säkerhetskopieras eller ligger bland data.",
         )

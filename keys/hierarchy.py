@@ -49,16 +49,7 @@ class Hierarchy:
         Raises:
             SetupError: this root key does not open it: it is the wrong one, or the row was changed.
         """
-        try:
-            return suites.unlock(
-                self._root, row.wrapped, _aad(row.administration, row.label, row.epoch), what="administration key"
-            )
-        except IntegrityError as fault:
-            raise SetupError(
-                "the root key does not open this store",
-                swedish="Rotnyckeln hör inte till den här databasen.",
-                next_step="Ange rätt fil i SAMBUD_ROOT_KEY_FILE. Inget har ändrats.",
-            ) from fault
+        return unwrapped(self._root, row)
 
     async def get(self, administration: AdministrationId, label: KeyLabel) -> bytes:
         """K1.<label> of an administration.
@@ -82,6 +73,20 @@ class Hierarchy:
             key = suites.derive(await self.get(administration, label), f"{label}/{use}")
             self._derived[administration, label, use] = key
         return key
+
+
+def unwrapped(root: bytes, row: AdministrationKey) -> bytes:
+    """The key of a row, under a root key that is at hand without a gateway (backups). Raises as `Hierarchy.unwrap`."""
+    try:
+        return suites.unlock(
+            root, row.wrapped, _aad(row.administration, row.label, row.epoch), what="administration key"
+        )
+    except IntegrityError as fault:
+        raise SetupError(
+            "the root key does not open this store",
+            swedish="Rotnyckeln hör inte till den här databasen.",
+            next_step="Ange rätt fil i SAMBUD_ROOT_KEY_FILE. Inget har ändrats.",
+        ) from fault
 
 
 def _aad(administration: AdministrationId, label: KeyLabel, epoch: int) -> bytes:

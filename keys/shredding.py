@@ -26,7 +26,7 @@ import structlog
 
 from gateway.errors import SetupError, StoreFullError, StoreUnavailableError
 from gateway.model.base import GATEWAY, Instant, ShredBatchId, ShredKeyId
-from gateway.model.keys import ShredBatch, ShredBatchState
+from gateway.model.keys import ShredBatch, ShredBatchState, SideKey
 from gateway.ports import Clock, Insert, ShredKey, Store, Update, Work
 from keys import suites
 
@@ -34,7 +34,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 BATCH: Final = 256
 CACHE: Final = 4096
-_SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 1
+SHRED_KEY_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS shred_key (id TEXT PRIMARY KEY, batch TEXT NOT NULL, key BLOB NOT NULL) WITHOUT ROWID"
+)
 _DISK: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 log = structlog.get_logger()
 
@@ -62,6 +65,28 @@ class ShredKeyStore:
             SetupError: it is missing although the message store exists, or was made by a newer version.
         """
         await self._run(self._open, create)
+        await self._belongs()
+
+    async def _belongs(self) -> None:
+        """Refuse a key store that is not this message store's, or is an older copy of it.
+
+        An open batch was durable here before its row was made there, and only closed batches lose keys to the sweeper;
+        the gateway's own side rows of the newest log hang on a key as well.
+        """
+        open_batches = await self._store.open_batches()
+        absent = [row for row in open_batches if not await self._run(self._of_batch, row.id)]
+        logs = await self._store.logs()
+        years = {name.rpartition("/")[2].partition("-")[0] for name in logs} or {"0"}
+        side = await self._store.get(SideKey, GATEWAY, max(int(year) for year in years))
+        lost = side is not None and await self._run(self._select, side.shred_key) is None
+        if absent or lost:
+            await self.close()
+            raise SetupError(
+                f"the key store lacks {len(absent)} of {len(open_batches)} open batches",
+                swedish="Nyckellagret (keys.db) hör inte till databasen, eller är en äldre kopia av det.",
+                next_step="Lägg tillbaka det nyckellager som hör till, eller återställ ett par med 'sambud restore'. "
+                "Inget har ändrats.",
+            )
 
     def _open(self, create: bool) -> None:
         if self._path is not None and not create and not self._path.exists():
@@ -77,18 +102,15 @@ class ShredKeyStore:
         connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute("PRAGMA secure_delete=ON")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version > _SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             connection.close()
             raise SetupError(
                 "the key store is newer than this program",
                 swedish="Nyckellagret är skrivet av en nyare version.",
                 next_step="Starta den version som skrev det. Inget har ändrats.",
             )
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS shred_key (id TEXT PRIMARY KEY, batch TEXT NOT NULL, key BLOB NOT NULL)"
-            " WITHOUT ROWID"
-        )
-        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        connection.execute(SHRED_KEY_TABLE)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         if self._path is not None:
             self._path.chmod(0o600)
         self._connection = connection
@@ -200,6 +222,23 @@ class ShredKeyStore:
             await self.destroy(unused)
             deleted += len(unused)
         return deleted
+
+    async def prune(self) -> int:
+        """After a restore: delete the keys of batches that the message store does not know; returns how many.
+
+        They locked what was lost. Nothing that stands needs them, and the sweeper would never find them.
+        """
+        deleted = 0
+        for batch in await self._run(self._all_batches):
+            if await self._store.get(ShredBatch, batch) is None:
+                unknown = await self._run(self._of_batch, batch)
+                await self.destroy(unknown)
+                deleted += len(unknown)
+        return deleted
+
+    def _all_batches(self) -> list[ShredBatchId]:
+        rows = self._db().execute("SELECT DISTINCT batch FROM shred_key ORDER BY batch").fetchall()
+        return [ShredBatchId(row[0]) for row in rows]
 
     def _of_batch(self, batch: ShredBatchId) -> list[ShredKeyId]:
         rows = self._db().execute("SELECT id FROM shred_key WHERE batch = ?", (batch,)).fetchall()

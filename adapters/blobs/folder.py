@@ -82,6 +82,12 @@ class FolderBlobs:
         finally:
             os.close(descriptor)
 
+    async def size(self, name: str) -> int:
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError:
+            raise NotFoundError("no such blob", swedish="Bilagan finns inte.") from None
+
     async def delete(self, name: str) -> None:
         path = self._folder / name if _UNDER_WAY.match(name) else self._path(name)
         try:

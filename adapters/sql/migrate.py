@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 from gateway.errors import SetupError
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+#: A table that says: this PostgreSQL store is being restored or moved to, and is not served.
+UNFINISHED: Final = "store_unfinished"
 
 
 def newest() -> str:
@@ -36,8 +38,18 @@ def _config(connection: sa.Connection) -> Config:
     return config
 
 
-def migrate(connection: sa.Connection) -> None:
-    """Run the migrations that are missing, on an open connection.
+def head() -> str:
+    """The newest revision that this program knows."""
+    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+
+
+def schemas() -> frozenset[str]:
+    """Every revision that this program knows."""
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+
+
+def migrate(connection: sa.Connection, to: str = "head") -> None:
+    """Run the migrations that are missing, on an open connection; up to a revision when a backup has an older one.
 
     Raises:
         SetupError: the database was written by a newer version; nothing was changed.
@@ -49,13 +61,24 @@ def migrate(connection: sa.Connection) -> None:
     config = _config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in known:
+    for asked in (current, to):
+        if asked is not None and asked not in {*known, "head"}:
+            raise SetupError(
+                f"schema {asked} is one that this program does not know",
+                swedish="Databasen är skriven av en nyare version.",
+                next_step="Kör den version som skrev den. Inget har ändrats.",
+            )
+    command.upgrade(config, to)
+
+
+def refuse_unfinished(connection: sa.Connection) -> None:
+    """Raises SetupError when the store bears the mark of a restore or a move that did not end."""
+    if sa.inspect(connection).has_table(UNFINISHED):
         raise SetupError(
-            f"the database has schema {current}, which this program does not know",
-            swedish="Databasen är skriven av en nyare version.",
-            next_step="Starta den version som skrev den. Inget har ändrats.",
+            "the store is unfinished",
+            swedish="Databasen är inte färdig: en återställning eller flytt avbröts.",
+            next_step="Kör samma 'sambud restore' eller 'sambud migrate-store' igen. Databasen tas inte i drift innan.",
         )
-    command.upgrade(config, "head")
 
 
 def migrate_sqlite(path: Path) -> None:

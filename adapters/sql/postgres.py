@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from adapters.sql.base import SqlReadings, conflict, numbered, outcome_of, stale
 from adapters.sql.codec import codec
 from adapters.sql.compiled import Statements
-from adapters.sql.migrate import migrate
+from adapters.sql.migrate import migrate, refuse_unfinished
 from gateway import failpoints
 from gateway.errors import GatewayError, OutcomeUnknownError, SetupError, StoreFullError, StoreUnavailableError
 from gateway.measures import Counted
@@ -67,16 +67,23 @@ class PostgresStore(SqlReadings):
 
     @classmethod
     async def open(
-        cls, dsn: str, clock: Clock, *, schema: str = "public", metrics: Metrics = UNMEASURED
+        cls,
+        dsn: str,
+        clock: Clock,
+        *,
+        schema: str = "public",
+        metrics: Metrics = UNMEASURED,
+        unfinished: bool = False,
     ) -> PostgresStore:
         """Connect, bring the schema up to date, and check that commits are durable.
 
         Raises:
-            SetupError: not reachable, newer, or the server does not sync its commits.
+            SetupError: not reachable, newer, left unfinished by a restore or a move (unless `unfinished`), or the
+                server does not sync its commits.
         """
         settings = {"search_path": schema, "lock_timeout": "5s"}
         try:
-            await _migrate(dsn, schema)
+            await _migrate(dsn, schema, unfinished=unfinished)
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=2,
@@ -267,7 +274,7 @@ class PostgresStore(SqlReadings):
         return number
 
 
-async def _migrate(dsn: str, schema: str) -> None:
+async def _migrate(dsn: str, schema: str, *, unfinished: bool) -> None:
     engine = create_async_engine(
         dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
         connect_args={"server_settings": {"search_path": schema}},
@@ -275,6 +282,8 @@ async def _migrate(dsn: str, schema: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(sa.text("SELECT pg_advisory_xact_lock(7264)"))  # one migration at a time
+            if not unfinished:
+                await connection.run_sync(refuse_unfinished)
             await connection.run_sync(migrate)
     finally:
         await engine.dispose()

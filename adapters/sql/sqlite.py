@@ -16,8 +16,9 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -250,6 +251,26 @@ def _locked(path: Path) -> int:
             next_step="Stoppa den andra gatewayen, eller kör kommandot mot den.",
         ) from None
     return lock
+
+
+@asynccontextmanager
+async def idle(path: Path) -> AsyncIterator[None]:
+    """Hold the lock of a store that nobody serves, so that nobody begins to.
+
+    Raises:
+        SetupError: missing, or in use.
+    """
+    if not path.exists():
+        raise SetupError(
+            f"{path} does not exist",
+            swedish=f"Databasen {path} finns inte.",
+            next_step="Ange rätt datakatalog. Inget har ändrats.",
+        )
+    lock = _locked(path)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _unwritable(path: Path) -> SetupError:

@@ -46,7 +46,10 @@ ROWS: Final[dict[str, Kind]] = {
     "D10": Kind("a sync fails once, then succeeds", "EIO by strace; also a served gateway"),
     "D11": Kind("no file numbers, no memory", "RLIMIT_NOFILE and RLIMIT_AS, taken and given back"),
     "D12": Kind("the log cannot be written", "full disk, read-only disk, full disk of tiles"),
-    "D16": Kind("kills and restores over both stores", "backups of three moments in every order; the sweeper killed"),
+    "D16": Kind(
+        "kills and restores over both stores",
+        "backups of three moments in every order; kills in sweep, backup, restore, move",
+    ),
     "D17": Kind("sweeper against a paused accept", "a sweep between decision and commit"),
     "D07": Kind(
         "PostgreSQL killed, crashed, restarted", "signals to postmaster and backends of a real server, clients retry"
@@ -63,6 +66,7 @@ ROWS: Final[dict[str, Kind]] = {
         "integrator stopped, flood of refusals", "no publishing, leaves that cannot be signed, refusals counted"
     ),
     "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
+    "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
     "W01": Kind(

@@ -78,7 +78,7 @@ class Reports(Model):
 
 async def list_logs(call: Call) -> LogList:
     found = await call.gateway.review.logs(call.signed)
-    return LogList(logs=[LogLine(year=year, log=name) for year, name in found.items()])
+    return LogList(logs=[LogLine(year=int(label.partition("-")[0]), log=name) for label, name in found.items()])
 
 
 async def read_events(call: Call) -> EventPage:

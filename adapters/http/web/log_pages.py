@@ -47,7 +47,7 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 class Filters:
     """What the address asks for."""
 
-    year: int
+    year: str
     log: str
     action: str
     administration: str
@@ -96,7 +96,7 @@ async def show_log(call: Call) -> web.Response:
         title=call.tr("Åtkomstlogg"),
         status=422 if faults else 200,
         faults=faults,
-        years=[(str(year), str(year)) for year in years],
+        years=[(year, year) for year in years],
         actions=[("", call.tr("Alla händelser")), *_sorted((key, call.tr(word)) for key, word in ACTIONS.items())],
         administrations=[("", call.tr("Alla")), *_sorted(names.items())],
         asked=asked,
@@ -221,7 +221,7 @@ async def _search(call: Call, asked: Filters, *, purpose: str = "") -> Sequence[
     )
 
 
-def _filters(call: Call, years: Mapping[int, str]) -> Filters:
+def _filters(call: Call, years: Mapping[str, str]) -> Filters:
     """What the address asks for; what it cannot mean is left out."""
     query, year = call.request.query, _year(call, years)
     action, before = query.get("handelse", ""), query.get("fore", "")
@@ -235,10 +235,10 @@ def _filters(call: Call, years: Mapping[int, str]) -> Filters:
     )
 
 
-def _year(call: Call, years: Mapping[int, str]) -> int:
-    wanted = _whole(call.request.query.get("ar", ""))
+def _year(call: Call, years: Mapping[str, str]) -> str:
+    wanted = call.request.query.get("ar", "")
     if wanted in years:
-        return int(wanted or 0)
+        return wanted
     if not years:
         raise _no_row()
     return next(iter(years))

@@ -66,6 +66,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.LOG_VERIFIED: N_("Kontrollerade loggen"),
     AuditAction.USERS_READ: N_("Läste användare"),
     AuditAction.SEARCHED: N_("Sökte efter ett ärende"),
+    AuditAction.RESTORED: N_("Återställde gatewayen från en säkerhetskopia"),
     AuditAction.ALARM: N_("Larm"),
     AuditAction.SWEPT: N_("Städade bort det som inget behöver"),
 }
