@@ -13,19 +13,28 @@ import json
 from typing import Final, TypeVar
 
 from gateway.errors import IntegrityError
-from gateway.model.base import DecidingRow
+from gateway.model.base import LATER, DecidingRow
 from gateway.ports import Vault
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _NAMES: Final[dict[type[DecidingRow], tuple[str, ...]]] = {}
+#: Fields that came later, and the value at which the MAC leaves them out: rows from before must go on to verify.
+_LATER: Final[dict[type[DecidingRow], dict[str, object]]] = {}
 D = TypeVar("D", bound=DecidingRow)
 
 
 def mac_input(row: DecidingRow) -> bytes:
-    """What the MAC of `row` covers: its table and every field but the MAC itself, in one canonical order."""
+    """What the MAC of `row` covers: its table and every field but the MAC itself, in one canonical order.
+
+    A field that a later version added (`LATER`) is left out while it has its default, so that rows written before it
+    existed still verify. Nobody gains by it: any other value is covered, and so is that it stood there.
+    """
     fields: dict[str, object] = {}
-    for name in _names(type(row)):
+    names, later = _names(type(row)), _LATER[type(row)]
+    for name in names:
         value = getattr(row, name)
+        if name in later and value == later[name]:
+            continue
         fields[name] = {"hex": value.hex()} if isinstance(value, bytes) else value
     return _ENCODER.encode([row.TABLE, fields]).encode()
 
@@ -34,7 +43,9 @@ def _names(kind: type[DecidingRow]) -> tuple[str, ...]:
     """The fields under the MAC, looked up once for each kind of row."""
     found = _NAMES.get(kind)
     if found is None:
-        found = _NAMES[kind] = tuple(field.name for field in dataclasses.fields(kind) if field.name != "mac")
+        fields = [field for field in dataclasses.fields(kind) if field.name != "mac"]
+        _LATER[kind] = {field.name: field.default for field in fields if LATER in field.metadata}
+        found = _NAMES[kind] = tuple(field.name for field in fields)
     return found
 
 

@@ -10,6 +10,7 @@ Rules it keeps: a `Row` holds only text, integers, booleans, bytes and tuples of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final, NewType
 
 Instant = NewType("Instant", int)  # microseconds since 1970-01-01T00:00:00Z
@@ -62,6 +63,11 @@ class VersionedRow(Row):
     """A row that may change. `version` is 1 when inserted and grows by one with every update."""
 
     version: int = 1
+
+
+#: Metadata of a field that a version after the first added to a kind of DecidingRow: `field(default=…, metadata=ADDED)`.
+LATER: Final = "later"
+ADDED: Final = MappingProxyType({LATER: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

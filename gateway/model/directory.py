@@ -6,11 +6,11 @@ function, never a person. A Board is a view over one seat inbox per member autho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from gateway.model.base import BoardId, DecidingRow, InboxId, OrganisationId, UnitId
+from gateway.model.base import ADDED, BoardId, DecidingRow, InboxId, OrganisationId, UnitId
 from gateway.model.path import Channel
 
 DIRECTORY: Final = "directory"
@@ -55,8 +55,10 @@ class Administration(DecidingRow):
 
     organisation: OrganisationId
     name: str
-    outside: bool = False  # hosted by another gateway, or by none: nobody here is a member
-    signing_key: str = ""  # of one outside: SHA-256 (hexadecimal) of the key S that its joint answers are signed with
+    #: Hosted by another gateway, or by none: nobody here is a member.
+    outside: bool = field(default=False, metadata=ADDED)
+    #: Of one outside: SHA-256 (hexadecimal) of the key S that its joint answers are signed with.
+    signing_key: str = field(default="", metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def test_a_second_reader_finds_the_same_tables_and_checks_every_digest_and_the_s
 
 @pytest.mark.slow
 async def test_this_release_restores_the_golden_pair_and_opens_its_message(tmp_path: Path) -> None:
-    """A backup is kept for years: its schema is brought up to date, and what it holds opens."""
+    """A backup is kept for years: its schema (0003) is brought up to date, its MACs hold, and what it holds opens."""
     site = Site(tmp_path, ManualClock(Instant(TOLD["at"])), {"ek-chef": bytes.fromhex(TOLD["seed"])})
     site.tools.keys.create(site.offline)
     (tmp_path / "golden.sbm").write_bytes(MESSAGES)
