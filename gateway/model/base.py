@@ -65,7 +65,7 @@ class VersionedRow(Row):
     version: int = 1
 
 
-#: Metadata of a field that a version after the first added to a kind of DecidingRow: `field(default=…, metadata=ADDED)`.
+#: Metadata of a field that a later version added to a kind of DecidingRow: `field(default=…, metadata=ADDED)`.
 LATER: Final = "later"
 ADDED: Final = MappingProxyType({LATER: True})
 
