@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from adapters.http.admission import GATE
 from tests.faults.http_peers import Answer, Served, served
-from tests.faults.smuggling import ALL, BEHIND, CHUNKS, HOSTS, TARGETS
+from tests.faults.smuggling import ALL, BEHIND, HOSTS, TARGETS
 from tests.faults.tally import tally
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -253,4 +253,3 @@ async def test_behind_nginx_nothing_ambiguous_reaches_a_second_request(site: Ser
     tally("W11", cases=len(cases), note="once more behind Debian's nginx")
     print(f"{len(cases)} ambiguous requests behind nginx, {len(wrong)} disturbed the next caller")
     assert wrong == []
-    assert CHUNKS
