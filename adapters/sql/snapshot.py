@@ -19,7 +19,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from adapters.sql.base import SqlReadings
 from adapters.sql.compiled import Statements
-from adapters.sql.migrate import UNFINISHED, head
+from adapters.sql.migrate import UNFINISHED, newest
 from adapters.sql.tables import METADATA
 from gateway.backupports import Snapshot, Table, Values
 from gateway.errors import SetupError, StoreUnavailableError
@@ -165,9 +165,9 @@ def snapshot(database: str, path: Path) -> AbstractAsyncContextManager[Snapshot]
 
 def checked_schema(found: str) -> str:
     """Raises SetupError unless the store has this program's schema: a copy is of a store that could be served."""
-    if found != head():
+    if found != newest():
         raise SetupError(
-            f"the database has schema {found or 'none'}, this program {head()}",
+            f"the database has schema {found or 'none'}, this program {newest()}",
             swedish="Databasen har inte det schema som det här programmet använder.",
             next_step="Kör kommandot med den version som gatewayen kör, eller starta gatewayen först. "
             "Inget har ändrats.",
