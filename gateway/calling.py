@@ -231,7 +231,7 @@ def _no_answer() -> NoAnswerError:
 _KINDS: Final[Mapping[str, type[GatewayError]]] = {
     kind.code: kind
     for kind in vars(gateway.errors).values()
-    if isinstance(kind, type) and issubclass(kind, GatewayError)
+    if isinstance(kind, type) and issubclass(kind, GatewayError) and "code" in vars(kind)
 }
 _BY_STATUS: Final[Mapping[int, type[GatewayError]]] = {
     400: InvalidRequestError,
