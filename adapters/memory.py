@@ -159,6 +159,18 @@ class MemoryStore:
             self._tables[path.Delivery][row.key] = row
         return claimed
 
+    async def postdated(self, channel: path.Channel, *, after: Instant, limit: int) -> list[path.Delivery]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.channel is channel
+            and (
+                (row.state is DeliveryState.QUEUED and row.due_at > after)
+                or (row.state is DeliveryState.ATTEMPTING and row.lease_until is not None and row.lease_until > after)
+            )
+        ]
+        return sorted(found, key=lambda row: (row.due_at, row.id))[:limit]
+
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         lapsed = [
             row

@@ -24,7 +24,7 @@ from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
 from gateway.measures import Counted, Step, timed
-from gateway.model.base import DAY, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
+from gateway.model.base import DAY, HOUR, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.path import (
     Channel,
@@ -45,6 +45,8 @@ LEASE: Final = MINUTE
 BATCH: Final = 32
 FIRST_RETRY: Final = 5 * SECOND
 LONGEST_RETRY: Final = 15 * MINUTE
+#: Nothing is ever dated further ahead than this by a clock that agrees with ours: a retry, a lease, an undo of an hour.
+FURTHEST: Final = HOUR + LONGEST_RETRY
 #: What the board answers at the latest at its next weekly meeting (S004 §5.2.2).
 ANSWER: Final = "board_response"
 ANSWER_WITHIN: Final = {"placement_referral": 7 * DAY, ANSWER: 7 * DAY}
@@ -75,11 +77,13 @@ class Outbox:
         self._auditor = auditor
         self._clock = clock
         self._owner = owner
+        self._looked_at: Instant | None = None
         self._metrics = metrics
 
     async def run_once(self) -> int:
         """Deliver what is due now; returns how many deliveries were looked at."""
         await self._take_back_lapsed()
+        await self._take_back_postdated()
         now = self._clock.now()
         claimed = await self._store.claim_due(
             Channel.LOCAL, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=BATCH
@@ -124,7 +128,10 @@ class Outbox:
         await self._opener.verify(envelope, message)
         consents = [await self._integrity.check(row) for row in await self._store.consents_under(envelope.id)]
         if not all(holds(consent, now) for consent in consents):
-            await self._finish(delivery, DeliveryEvent.CANCELLED, outcome="consent-ended")
+            # What was given and has not begun, begins: the clock was set back since the decision (Q09).
+            later = all(holds(consent, max(now, consent.valid_from)) for consent in consents)
+            event = DeliveryEvent.DELAYED if later else DeliveryEvent.CANCELLED
+            await self._finish(delivery, event, outcome="consent-not-begun" if later else "consent-ended")
             return
         receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
         delivered = dataclasses.replace(
@@ -193,6 +200,27 @@ class Outbox:
             log.info("delivery moved while its outcome was recorded", delivery=delivery.id)
             return
         self._metrics.count(Counted.DELIVERIES, event)
+
+    async def _take_back_postdated(self) -> None:
+        """A clock that was wrong and is right again must not hold deliveries until the wrong time comes (Q09).
+
+        Looked for once a minute, and whenever our own clock goes backwards.
+        """
+        now = self._clock.now()
+        if self._looked_at is not None and 0 <= now - self._looked_at < MINUTE:
+            return
+        self._looked_at = now
+        for delivery in await self._store.postdated(Channel.LOCAL, after=Instant(now + FURTHEST), limit=BATCH):
+            log.warning("a delivery was dated by another clock", delivery=delivery.id)
+            if delivery.state is DeliveryState.ATTEMPTING:
+                back = dataclasses.replace(moved_delivery(delivery, DeliveryEvent.LEASE_LOST, now), due_at=now)
+            else:
+                back = dataclasses.replace(delivery, due_at=now, changed_at=now, version=delivery.version + 1)
+            self._looked_at = None  # there may be more than one batch of them
+            try:
+                await self._store.commit(Work(changes=(Update(back),)))
+            except ConflictError:
+                continue
 
     async def _take_back_lapsed(self) -> None:
         now = self._clock.now()

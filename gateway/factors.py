@@ -251,7 +251,7 @@ class Attempts:
         for _ in range(_COUNT_TRIES):
             now = self._clock.now()
             before = {row.method: row for row in await self._rows(subject, methods)}
-            waits = max((row.next_at for row in before.values()), default=Instant(0))
+            waits = max((_until(row, now) for row in before.values()), default=Instant(0))
             if waits > now:
                 raise too_many(waits - now)
             counted = [_after_failure(before.get(kind), subject, administration, kind, now) for kind in methods]
@@ -279,6 +279,13 @@ class Attempts:
 
     async def _rows(self, subject: str, methods: Sequence[FactorKind]) -> list[AttemptCounter]:
         return await self._store.get_many(AttemptCounter, [(subject, kind) for kind in methods])
+
+
+def _until(row: AttemptCounter, now: Instant) -> Instant:
+    """When the next try may come. A delay longer than any is one that a clock, set back since, made longer (Q09)."""
+    if row.next_at == NEVER or row.next_at - now <= delay_after(row.failures):
+        return row.next_at
+    return now
 
 
 def _after_failure(

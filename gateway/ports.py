@@ -146,6 +146,9 @@ class Store(Protocol):
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         """ATTEMPTING deliveries whose lease ended: the worker crashed or was cancelled."""
 
+    async def postdated(self, channel: path.Channel, *, after: Instant, limit: int) -> list[path.Delivery]:
+        """Deliveries whose next try or whose lease lies after an instant: dated by a clock that was set back since."""
+
     async def in_transit(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
         """IN_TRANSIT deliveries of a channel whose `due_at` has come: the neighbour is asked about them."""
 

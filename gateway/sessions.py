@@ -206,8 +206,13 @@ class Sessions:
             self._used[session] = now
 
     def _runs(self, session: Session, now: Instant) -> bool:
+        # Begun in the future: a clock was set back, and the session would live longer by as much (Q09).
+        begun = now >= session.started_at - self._rules.idle
         return (
-            session.state is SessionState.ACTIVE and now < session.ends_at and now < session.seen_at + self._rules.idle
+            session.state is SessionState.ACTIVE
+            and begun
+            and now < session.ends_at
+            and now < session.seen_at + self._rules.idle
         )
 
     async def _touched(self, session: Session, now: Instant) -> Session:

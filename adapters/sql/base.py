@@ -192,6 +192,9 @@ class SqlReadings(ABC):
     async def opened_without_receipt(self, *, since: Instant, limit: int) -> list[path.Delivery]:
         return await self._read("opened_without_receipt", bulk=True, since=since, limit=limit)
 
+    async def postdated(self, channel: path.Channel, *, after: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("postdated", channel_is=str(channel), after=after, limit=limit)
+
     async def lapsed_leases(self, *, now: Instant, limit: int) -> list[path.Delivery]:
         return await self._read("lapsed_leases", now=now, limit=limit)
 

@@ -231,6 +231,21 @@ QUERIES: Final[Mapping[str, Query]] = {
         .limit(bindparam("limit")),
         path.Delivery,
     ),
+    "postdated": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.channel == bindparam("channel_is"),
+            sa.or_(
+                sa.and_(_delivery.c.state == str(DeliveryState.QUEUED), _delivery.c.due_at > bindparam("after")),
+                sa.and_(
+                    _delivery.c.state == str(DeliveryState.ATTEMPTING), _delivery.c.lease_until > bindparam("after")
+                ),
+            ),
+        )
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
     "lapsed_leases": Query(
         _all(path.Delivery)
         .where(_delivery.c.state == str(DeliveryState.ATTEMPTING), _delivery.c.lease_until <= bindparam("now"))

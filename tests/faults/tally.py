@@ -67,6 +67,7 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
     "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
+    "Q13": Kind("workers killed at random moments", "SIGKILL to delivery processes with deliveries queued"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
     "W01": Kind(
