@@ -17,6 +17,7 @@ from bench.wire import Wire, request
 
 SENDER: Final = "X26ABC1"
 READER: Final = "X26ABC2"
+PILE: Final = "X26ABC3"  # takes what is only sent: a listing shows at most 500 that nobody has fetched
 KEY: Final = "bench"
 PASSWORD: Final = "password"  # what the sandbox's own mailboxes have
 MESSAGES: Final = "/messageexchange/{}/{}"
@@ -45,7 +46,7 @@ class MeshClient:
     async def mesh_send(self, port: int, count: int, octets: int, connections: int) -> float:
         """Seconds for `count` messages, from `connections` connections at once."""
         wires = [await Wire.open(port) for _ in range(connections)]
-        sent = [_sending(secrets.token_bytes(octets // 2).hex().encode()) for _ in range(count)]
+        sent = [_sending(secrets.token_bytes(octets // 2).hex().encode(), PILE) for _ in range(count)]
         started = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for place, wire in enumerate(wires):
@@ -74,8 +75,8 @@ def _headers(mailbox: str) -> str:
     return f"Authorization: NHSMESH {mailbox}:{nonce}:1:{at}:{digest}\r\nAccept-Encoding: identity\r\n"
 
 
-def _sending(body: bytes) -> bytes:
-    headers = _headers(SENDER) + f"Mex-To: {READER}\r\nMex-WorkflowID: TEST_WORKFLOW\r\n"
+def _sending(body: bytes, to: str) -> bytes:
+    headers = _headers(SENDER) + f"Mex-To: {to}\r\nMex-WorkflowID: TEST_WORKFLOW\r\n"
     path = MESSAGES.format(SENDER, "outbox")
     return request("POST", path, body=body, headers=headers, kind="application/octet-stream")
 
@@ -88,7 +89,7 @@ async def _send(wire: Wire, sent: list[bytes]) -> None:
 async def _cycle(wire: Wire, count: int, octets: int) -> None:
     for _ in range(count):
         body = secrets.token_bytes(octets // 2).hex().encode()
-        answer: dict[str, Any] = (await wire.ask(_sending(body))).require(202).json()
+        answer: dict[str, Any] = (await wire.ask(_sending(body, READER))).require(202).json()
         identifier = answer.get("message_id") or answer["messageID"]
         listing = request("GET", MESSAGES.format(READER, "inbox"), headers=_headers(READER))
         await wire.until(listing, identifier.encode())

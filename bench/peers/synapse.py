@@ -70,7 +70,8 @@ async def start(peers: Path, folder: Path) -> Server:
     settings["rc_invites"] = {"per_room": _PLENTY, "per_user": _PLENTY, "per_issuer": _PLENTY}
     (folder / "homeserver.yaml").write_text(json.dumps(settings), "utf-8")  # JSON is YAML
     argv = [str(peers / "synapse/bin/python"), "-m", "synapse.app.homeserver", "-c", "homeserver.yaml"]
-    made = await asyncio.create_subprocess_exec(*argv, "--generate-keys", cwd=folder)
+    quiet = asyncio.subprocess.DEVNULL
+    made = await asyncio.create_subprocess_exec(*argv, "--generate-keys", cwd=folder, stdout=quiet, stderr=quiet)
     await made.wait()
     return await Server.start("synapse", port, argv, folder)
 
