@@ -202,6 +202,10 @@ ORIENTATION: Final[Mapping[str, tuple[str, str]]] = {
     "records": ("rader i den kontrollerade loggen", "records in that log"),
     "own_commit": ("var för sig, 32 anropare, per sekund", "own commits, 32 callers, a second"),
     "group_commit": ("i grupp, 32 anropare, per sekund", "group commits, 32 callers, a second"),
+    "path_group": (
+        "mottagningar i en synk, hela vägen, 32 anropare",
+        "accepts in one sync, the whole path, 32 callers",
+    ),
     "send_p99": ("p99 för att skicka i måttlig takt, ms", "send p99 at a moderate pace, ms"),
     "busy_p99": ("p99 medan lösenord prövas, ms", "send p99 while passwords are checked, ms"),
     "sign_in": ("inloggning medan det pågår, ms", "a sign-in meanwhile, ms"),

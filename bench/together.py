@@ -60,18 +60,25 @@ class _Together:
         self._port = (await self._server.ask("ports"))[0]
 
     async def grouping(self, counts: Counts, *, turned: bool) -> dict[str, float]:
-        """Works a second in groups and one by one; then the whole path by 32 callers, for what one sync carries."""
+        """Works a second in groups and one by one, and how many a group carried; then the same of the whole path."""
         found: dict[str, float] = {}
         for most in (1, GROUP) if turned else (GROUP, 1):
+            before = await self._server.ask("groups")
             spent = await self._server.ask("grouped", count=counts.works, callers=CALLERS, most=most)
             found["own_commit" if most == 1 else "group_commit"] = counts.works / spent
+            if most == GROUP:
+                found["p11_group"] = await self._carried(before)
         cases = await self._server.ask("cases", count=counts.works // 2)
         before = await self._server.ask("groups")
         await self._server.ask("in_process", cases=cases, tasks=CALLERS)
-        groups, works = (b - a for a, b in zip(before, await self._server.ask("groups"), strict=True))
-        found["p11_group"] = works / max(groups, 1)
+        found["path_group"] = await self._carried(before)
         found["p11_ratio"] = found["group_commit"] / found["own_commit"]
         return found
+
+    async def _carried(self, before: list[int]) -> float:
+        """Works to a commit since `before`."""
+        groups, works = (b - a for a, b in zip(before, await self._server.ask("groups"), strict=True))
+        return float(works / max(groups, 1))
 
     async def signing_in(self, counts: Counts, *, turned: bool) -> dict[str, float]:
         found: dict[str, float] = {}
