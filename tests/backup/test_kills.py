@@ -143,8 +143,11 @@ def digest_of(path: Path) -> dict[str, int]:
         connection.close()
 
 
-def test_a_move_that_is_killed_again_and_again_arrives_whole(template: Path, tmp_path: Path, database: str) -> None:
+def test_a_move_that_is_killed_again_and_again_arrives_whole(
+    template: Path, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Batches with their progress in one transaction: the next run goes on where the last one stood."""
+    monkeypatch.setattr("adapters.sql.snapshot.PIECE_ROWS", 7)  # several batches to a table
     site = Site.copied(template, tmp_path / "site")
     message = asyncio.run(one_message(site))
     before = digest_of(site.data / "sambud.db")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,6 +212,9 @@ async def test_the_first_leaf_after_a_restore_names_the_last_checkpoint_and_what
     size = parse_checkpoint(note).size
     assert (done.gap.start, done.gap.until, done.gap.lost) == (kept, size, size - kept)
     assert done.sessions >= 1
+    connection = sqlite3.connect(site.data / "sambud.db")
+    assert {row[0] for row in connection.execute("SELECT state FROM session")} == {"ended"}
+    connection.close()
     async with site.county() as county:
         await county.gateway.auditor.load()
         assert county.gateway.auditor.origin(site.clock.now()) == done.log
