@@ -12,20 +12,24 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway import cli, clistore, logs, workers
 from gateway.backupports import StoreTools
 from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, SetupError, StoreUnavailableError
+from gateway.examination import Examination, Looks, examine
 from gateway.measures import Counted
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
-from gateway.ports import UNMEASURED, Blobs, Clock, Machine, Metrics, Store, TileStore
+from gateway.ports import UNMEASURED, Blobs, Clock, Metrics, Store, TileStore
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
 from gateway.usecases import Gateway, Options, Ports, build
+
+if TYPE_CHECKING:
+    from adapters.machine import LocalMachine
 
 
 class SystemClock:
@@ -55,8 +59,6 @@ class SystemWiring:
     ) -> AsyncIterator[Gateway]:
         from keys.keyring import Keyring
         from keys.roots import read_root
-        from policies.engine import CedarPolicy
-        from policies.priority import BoardPriority
 
         clock, metrics = SystemClock(skew), _metrics(settings)
         root = read_root(settings.root_key_file, data_dir=settings.data_dir)
@@ -68,31 +70,8 @@ class SystemWiring:
         keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
         try:
             await keyring.start(create=create)
-            ports = Ports(
-                store=store,
-                blobs=self.blobs(settings),
-                tiles=self.tiles(settings),
-                clock=clock,
-                policy=CedarPolicy.load(),
-                sealer=keyring.sealer,
-                opener=keyring.opener,
-                attachments=keyring.attachments,
-                worksheets=keyring.worksheets,
-                vault=keyring.vault,
-                shred=keyring.shred,
-                maker=keyring.maker,
-                priority=BoardPriority(),
-                metrics=metrics,
-                machine=_machine(settings),
-            )
-            options = Options(
-                log_name=settings.log_name,
-                attachment_max_bytes=settings.attachment_max_bytes,
-                rules=SessionRules(window=settings.step_up_minutes * MINUTE),
-                totp_window=settings.totp_window,
-                reserve_percent=settings.disk_reserve_percent,
-            )
-            gateway = build(ports, options, owner=f"{os.uname().nodename}/{os.getpid()}")
+            ports = _ports(keyring, store, self.blobs(settings), self.tiles(settings), clock, settings, metrics)
+            gateway = build(ports, _options(settings), owner=f"{os.uname().nodename}/{os.getpid()}")
             self._keyrings[id(gateway)] = keyring
             await gateway.auditor.load()
             yield gateway
@@ -190,6 +169,43 @@ class SystemWiring:
             prune_keys=lambda gateway: self._keyrings[id(gateway)].shred.prune(),
         )
 
+    async def examine(self, settings: Settings, *, verify: bool = False) -> Examination:
+        from adapters.machine import holder_of
+        from adapters.neighbour import numbers, readiness
+
+        looks = Looks(
+            machine=_machine(settings),
+            holder=holder_of(settings.database_file.with_suffix(".lock")),
+            readiness=lambda: readiness(settings.host, settings.port),
+            numbers=lambda: numbers(settings.metrics_port),
+            looked=lambda: self._looked(settings),
+            fingerprints=self.fingerprints,
+            tools=self.store_tools(),
+        )
+        return await examine(settings, looks, verify=verify)
+
+    @asynccontextmanager
+    async def _looked(self, settings: Settings) -> AsyncIterator[tuple[Gateway, Any]]:
+        """A gateway over stores that can only be read, beside one that may be serving."""
+        from adapters.blobs.folder import FolderBlobs, FolderTiles
+        from keys.keyring import Keyring
+        from keys.roots import read_root
+
+        clock = SystemClock()
+        root = read_root(settings.root_key_file, data_dir=settings.data_dir)
+        store = await _looking(settings)
+        keyring = Keyring(root, store, clock, settings.keys_file, settings.anchors)
+        try:
+            await keyring.look()
+            blobs = FolderBlobs(settings.data_dir / "blobs", make=False)
+            tiles = FolderTiles(settings.data_dir / "log", make=False)
+            gateway = build(_ports(keyring, store, blobs, tiles, clock, settings), _options(settings))
+            self._keyrings[id(gateway)] = keyring
+            yield gateway, store
+        finally:
+            await keyring.close()
+            await store.close()
+
     def create_root(self, path: Path) -> None:
         from keys.roots import create_root
 
@@ -226,6 +242,59 @@ async def _watched(settings: Settings, gateway: Gateway, routes: Sequence[Any]) 
         yield
 
 
+def _ports(
+    keyring: Any,
+    store: Store,
+    blobs: Blobs,
+    tiles: TileStore,
+    clock: Clock,
+    settings: Settings,
+    metrics: Metrics = UNMEASURED,
+) -> Ports:
+    from policies.engine import CedarPolicy
+    from policies.priority import BoardPriority
+
+    return Ports(
+        store=store,
+        blobs=blobs,
+        tiles=tiles,
+        clock=clock,
+        policy=CedarPolicy.load(),
+        sealer=keyring.sealer,
+        opener=keyring.opener,
+        attachments=keyring.attachments,
+        worksheets=keyring.worksheets,
+        vault=keyring.vault,
+        shred=keyring.shred,
+        maker=keyring.maker,
+        priority=BoardPriority(),
+        metrics=metrics,
+        machine=_machine(settings),
+    )
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        log_name=settings.log_name,
+        attachment_max_bytes=settings.attachment_max_bytes,
+        rules=SessionRules(window=settings.step_up_minutes * MINUTE),
+        totp_window=settings.totp_window,
+        reserve_percent=settings.disk_reserve_percent,
+    )
+
+
+async def _looking(settings: Settings) -> Any:
+    if settings.database:
+        try:
+            from adapters.sql.looking_postgres import LookingPostgres
+        except ImportError as missing:
+            raise _no_driver() from missing
+        return await LookingPostgres.open(settings.database)
+    from adapters.sql.looking import LookingSqlite
+
+    return LookingSqlite.open(settings.database_file)
+
+
 def _metrics(settings: Settings) -> Metrics:
     if not settings.metrics_port:
         return UNMEASURED
@@ -234,7 +303,7 @@ def _metrics(settings: Settings) -> Metrics:
     return PrometheusMetrics(store="postgresql" if settings.database else "sqlite")
 
 
-def _machine(settings: Settings) -> Machine:
+def _machine(settings: Settings) -> LocalMachine:
     from adapters.machine import LocalMachine
 
     return LocalMachine({"data": settings.data_dir})
@@ -245,11 +314,7 @@ async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, cr
         try:
             from adapters.sql.postgres import PostgresStore
         except ImportError as missing:
-            raise SetupError(
-                "the PostgreSQL driver is not installed",
-                swedish="Drivrutinen för PostgreSQL saknas.",
-                next_step="Installera paketet asyncpg (sambud[postgres]).",
-            ) from missing
+            raise _no_driver() from missing
         return await PostgresStore.open(settings.database, clock, metrics=metrics, unfinished=unfinished)
     from adapters.sql.sqlite import SqliteStore
 
@@ -259,6 +324,14 @@ async def _store(settings: Settings, clock: SystemClock, metrics: Metrics, *, cr
         create=create,
         reserve_percent=settings.disk_reserve_percent,
         metrics=metrics,
+    )
+
+
+def _no_driver() -> SetupError:
+    return SetupError(
+        "the PostgreSQL driver is not installed",
+        swedish="Drivrutinen för PostgreSQL saknas.",
+        next_step="Installera paketet asyncpg (sambud[postgres]).",
     )
 
 

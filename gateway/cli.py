@@ -6,7 +6,6 @@ Why this exists: an operator at night needs one word per act and one sentence wh
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import click
 from gateway import clistore
 from gateway.cliaudit import audit
 from gateway.clidemo import bench, demo
+from gateway.clihealth import COMMANDS
 from gateway.cliroot import root_key
 from gateway.clirun import Wiring, run, settings_of
 from gateway.errors import SetupError
@@ -22,7 +22,7 @@ from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
 from gateway.plain import one_line
-from gateway.settings import load
+from gateway.settings import load, sources
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,9 +32,9 @@ from gateway.settings import load
 def main(context: click.Context, config: Path | None, data_dir: Path | None) -> None:
     """Sambud: säkra meddelanden mellan myndigheter."""
     context.ensure_object(dict)
-    context.obj["load"] = lambda **more: load(
-        config=config, overrides={**({"data_dir": data_dir} if data_dir else {}), **more}
-    )
+    given = {"data_dir": data_dir} if data_dir else {}
+    context.obj["load"] = lambda **more: load(config=config, overrides={**given, **more})
+    context.obj["sources"] = lambda: sources(config=config, overrides=given)
 
 
 @main.command()
@@ -252,32 +252,11 @@ def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
     run(work())
 
 
-@main.command()
-@click.pass_context
-def doctor(context: click.Context) -> None:
-    """Kontrollera det gatewayen står på. Varje rad säger vad som kan göras."""
-    settings = settings_of(context)
-    wiring: Wiring = context.obj["wiring"]
-
-    async def work() -> int:
-        async with wiring.opened(settings) as gateway:
-            click.echo("ok  rotnyckeln öppnar databasen, schemat är aktuellt")
-            told, bad = clistore.health(wiring.store_tools(), settings, gateway.ports.clock.now())
-            click.echo("\n".join(told))
-            for administration, name in (await wiring.fingerprints(gateway)).items():
-                anchored = "förankrad i inställningarna" if administration in settings.anchors else "inte förankrad"
-                click.echo(f"ok  {administration}: signeringsnyckel {name[:16]}…, {anchored}")
-            for report in await gateway.review.verify():
-                bad += report.exit_code == 1
-                click.echo(f"{'ok ' if not report.exit_code else 'FEL'} loggen {report.log}: {report.leaves} blad")
-            return 1 if bad else 0
-
-    sys.exit(run(work()))
-
-
 main.add_command(audit)
 for _command in (clistore.backup, clistore.backup_key, clistore.restore_store, clistore.migrate_store):
     main.add_command(_command)
 main.add_command(demo)
 main.add_command(bench)
 main.add_command(root_key)
+for command in COMMANDS:
+    main.add_command(command)

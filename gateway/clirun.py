@@ -18,6 +18,7 @@ from gateway.backupports import StoreTools
 from gateway.client import Client
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, InvalidFormError, SetupError
+from gateway.examination import Examination
 from gateway.plain import one_line
 from gateway.ports import Blobs, Clock, TileStore
 from gateway.settings import Settings
@@ -55,6 +56,10 @@ class Wiring(Protocol):
     def blobs(self, settings: Settings) -> Blobs: ...
     def tiles(self, settings: Settings) -> TileStore: ...
     def clock(self) -> Clock: ...
+
+    async def examine(self, settings: Settings, *, verify: bool = False) -> Examination:
+        """Everything the doctor looks at behind the settings; nothing is changed."""
+
     def create_root(self, path: Path) -> None: ...
     def fingerprints(self, gateway: Gateway) -> Coroutine[Any, Any, dict[str, str]]: ...
 

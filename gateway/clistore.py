@@ -16,11 +16,10 @@ from pathlib import Path
 
 import click
 
-from gateway.backup import EPOCH_LIVES, Source, back_up, current_epoch, destroy_due, horizon
-from gateway.backupports import StoreTools
+from gateway.backup import EPOCH_LIVES, Source, back_up, current_epoch, destroy_due
 from gateway.clirun import Wiring, run, settings_of
 from gateway.errors import SetupError
-from gateway.model.base import DAY, Instant
+from gateway.model.base import DAY
 from gateway.moving import move, refuse_moved
 from gateway.restore import MARK, Plan, Restored, restore
 from gateway.settings import Settings
@@ -36,18 +35,6 @@ def refuse_unfinished(settings: Settings) -> None:
         )
     if not settings.database:
         refuse_moved(settings.data_dir)
-
-
-def health(tools: StoreTools, settings: Settings, now: Instant) -> tuple[list[str], int]:
-    """The lines of `doctor` about backups, and how many are faults."""
-    folder = settings.backup_epoch_keys
-    if folder is None or settings.backup_recipients is None:
-        return ["!   säkerhetskopior är inte inställda (docs/operations.md)"], 0
-    days, overdue = horizon(tools, folder, settings.shred_horizon_days, at=now)
-    lines = [f"ok  gallringshorisont: {days} dygn (epoknycklar och andra kopior)"]
-    if overdue:
-        lines.append(f"FEL {overdue} epoknycklar är äldre än 35 dygn: kör 'sambud backup-key rotate'")
-    return lines, overdue
 
 
 @click.command("backup")

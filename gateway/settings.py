@@ -54,6 +54,11 @@ class Settings(BaseModel):
         default=5, ge=0, le=50, description="Så mycket av disken lämnas åt loggen (högst 10 GiB)."
     )
     totp_window: int = Field(default=0, ge=0, le=1, description="Antal extra tidssteg för koder (0 eller 1).")
+    wal_archive_days: int = Field(default=0, ge=0, description="Hur länge PostgreSQL:s WAL-arkiv sparas, dygn.")
+    replica_lag_days: int = Field(
+        default=0, ge=0, description="Hur långt efter en avsiktligt fördröjd replik är, dygn."
+    )
+    snapshot_days: int = Field(default=0, ge=0, description="Hur länge ögonblicksbilder av diskarna sparas, dygn.")
     totp_risk_decision: str = Field(
         default="", description="Beteckning på det beslut som godtar TOTP för känsliga uppgifter."
     )
@@ -95,15 +100,7 @@ def load(
     Raises:
         SetupError: unknown, missing or impossible settings; nothing was opened.
     """
-    environment = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
-    chosen = config or (Path(environment[f"{PREFIX}CONFIG"]) if f"{PREFIX}CONFIG" in environment else None)
-    if chosen is not None:
-        values |= _file(chosen)
-    for name, value in environment.items():
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in ELSEWHERE:
-            values[name.removeprefix(PREFIX).lower()] = value
-    values |= overrides or {}
+    values = {name: value for name, (value, _) in _gathered(environment, config, overrides).items()}
     for name in values:
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)
@@ -126,6 +123,35 @@ def load(
     _check_named(settings)
     _check_apart(settings)
     return settings
+
+
+def sources(
+    *,
+    environment: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Where each setting that is no default comes from, in Swedish; never what it says.
+
+    Raises:
+        SetupError: the file cannot be read.
+    """
+    return {name: source for name, (_, source) in _gathered(environment, config, overrides).items()}
+
+
+def _gathered(
+    environment: Mapping[str, str] | None, config: Path | None, overrides: Mapping[str, Any] | None
+) -> dict[str, tuple[Any, str]]:
+    """Every setting that somebody made: its value and its source, the last one winning."""
+    environment = os.environ if environment is None else environment
+    chosen = config or (Path(environment[f"{PREFIX}CONFIG"]) if f"{PREFIX}CONFIG" in environment else None)
+    found: dict[str, tuple[Any, str]] = {}
+    if chosen is not None:
+        found |= {name: (value, f"filen {chosen}") for name, value in _file(chosen).items()}
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in ELSEWHERE:
+            found[name.removeprefix(PREFIX).lower()] = (value, "miljön")
+    return found | {name: (value, "kommandoraden") for name, value in (overrides or {}).items()}
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -56,5 +56,15 @@ class Keyring:
             await self.hierarchy.get(GATEWAY, KeyLabel.LOG)
         await self.shred.start(create=create)
 
+    async def look(self) -> None:
+        """The same proof without writing anything: for what only looks, beside a gateway that serves.
+
+        Raises:
+            SetupError: wrong root key, or the key store is missing.
+        """
+        if await self._store.administration_keys(GATEWAY):
+            await self.hierarchy.get(GATEWAY, KeyLabel.LOG)
+        await self.shred.look()
+
     async def close(self) -> None:
         await self.shred.close()

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import structlog
 
@@ -58,6 +59,33 @@ class ShredKeyStore:
         self._failed: sqlite3.Error | None = None
         self._broken = asyncio.Event()
 
+    async def look(self) -> None:
+        """Open the key store for reading alone: nothing is made, and a gateway that serves is not disturbed.
+
+        Raises:
+            SetupError: it is missing, or cannot be read.
+        """
+        await self._run(self._open_to_look)
+
+    def _open_to_look(self) -> None:
+        if self._path is None or not self._path.exists():
+            raise _missing(self._path)
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(self._path.resolve()))}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            connection.execute("SELECT count(*) FROM (SELECT 1 FROM shred_key LIMIT 1)").fetchone()
+        except sqlite3.Error as trouble:
+            raise SetupError(
+                "the key store cannot be read",
+                swedish=f"Nyckellagret {self._path} går inte att läsa.",
+                next_step="Kontrollera rättigheterna. Är filen skadad: lägg tillbaka den nyaste kopian.",
+            ) from trouble
+        self._connection = connection
+
     async def start(self, *, create: bool) -> None:
         """Open the key store.
 
@@ -90,11 +118,7 @@ class ShredKeyStore:
 
     def _open(self, create: bool) -> None:
         if self._path is not None and not create and not self._path.exists():
-            raise SetupError(
-                f"{self._path} is missing",
-                swedish=f"Nyckellagret {self._path} saknas. Utan det kan inget sparat meddelande öppnas.",
-                next_step="Lägg tillbaka filen från säkerhetskopian innan gatewayen startas.",
-            )
+            raise _missing(self._path)
         connection = sqlite3.connect(
             self._path or ":memory:", isolation_level=None, check_same_thread=False, timeout=5.0
         )
@@ -266,3 +290,11 @@ class ShredKeyStore:
                 swedish="Nyckellagret går inte att använda just nu.",
                 next_step="Försök igen om en stund. Inget har skickats, utkastet är kvar.",
             ) from trouble
+
+
+def _missing(path: Path | None) -> SetupError:
+    return SetupError(
+        f"{path} is missing",
+        swedish=f"Nyckellagret {path} saknas. Utan det kan inget sparat meddelande öppnas.",
+        next_step="Lägg tillbaka filen från säkerhetskopian innan gatewayen startas.",
+    )

@@ -39,10 +39,11 @@ _TILE: Final = re.compile(r"\A(?:checkpoint|tile/(?:\d{1,2}|entries)/(?:x\d{3}/)
 class FolderBlobs:
     """The Blobs port over one folder; 256 subfolders keep each of them small."""
 
-    def __init__(self, folder: Path, *, reserve_percent: int = 0) -> None:
+    def __init__(self, folder: Path, *, reserve_percent: int = 0, make: bool = True) -> None:
         self._folder = folder
         self._reserve = Reserve(folder, reserve_percent)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:
         target = self._path(name)
@@ -127,10 +128,11 @@ class FolderBlobs:
 class FolderTiles:
     """The TileStore port over one folder per log."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, make: bool = True) -> None:
         self._folder = folder
         self._durable: set[Path] = set()  # folders whose names this process made durable
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def read(self, log: str, name: str) -> bytes | None:
         try:

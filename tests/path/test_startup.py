@@ -101,7 +101,8 @@ def test_init_makes_a_key_that_only_its_owner_reads_and_a_database_that_doctor_a
     assert begun.root_key.stat().st_mode & 0o777 == 0o400
     done = begun.run("doctor")
     assert done.returncode == 0, done.stderr
-    assert "ok  rotnyckeln öppnar databasen" in done.stdout
+    assert "Nyckellagret hör till databasen" in done.stdout
+    assert "FEL" not in done.stdout
 
 
 def test_a_second_init_is_refused_or_changes_no_key_and_no_row_of_the_log(begun: Machine) -> None:
