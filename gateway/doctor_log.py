@@ -1,7 +1,8 @@
 """The doctor's look at key store and log: do they belong together, and is the newest of the log what was signed.
 
-Why this exists: reading a log of years through takes minutes, and most trouble shows at its edge: the newest checkpoint,
-the tree over the tiles (log n of them give its root), the newest leaves and side rows. `audit verify` looks at all.
+Why this exists: reading a log of years through takes minutes, and most trouble shows at its edge: the newest
+checkpoint, the tree over the tiles (log n of them give its root), the newest leaves and side rows. `audit verify`
+looks at all.
 """
 
 from __future__ import annotations
