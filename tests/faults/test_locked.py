@@ -89,6 +89,13 @@ async def test_each_caller_has_its_own_five_seconds_and_updates_are_not_lost(
     monkeypatch.setattr(engine, "BUSY_S", 1.0)
     path = tmp_path / "sambud.db"
     store = await SqliteStore.open(path, ManualClock(), create=True)
+    try:
+        await _each_its_own(store, path)
+    finally:
+        await store.close()
+
+
+async def _each_its_own(store: SqliteStore, path: Path) -> None:
     locker = Locker(path)
     began = time.monotonic()
 
@@ -107,13 +114,13 @@ async def test_each_caller_has_its_own_five_seconds_and_updates_are_not_lost(
 
     told, _ = await asyncio.gather(asyncio.gather(*(one(number) for number in range(12))), freed())
     print(f"after {time.monotonic() - began:.1f} s: {[(n, ok, round(waited, 2)) for n, ok, waited in told]}")
-    assert not told[0][1] and told[11][1]  # the first waited its second in vain, the last came in time
+    # The first waited its second in vain; those whose second was not over when the lock went came in time.
+    assert not told[0][1] and all(ok for _, ok, _ in told[8:])
     assert all(waited < 2.5 for _, _, waited in told)
     done = [number for number, ok, _ in told if ok]
     with sqlite3.connect(path) as connection:
         stored = {row[0] for row in connection.execute(f"SELECT reference FROM {Case.TABLE}")}
     connection.close()
-    await store.close()
     lost = {f"VA-{number}" for number in done} - stored
     tally("D06", cases=len(told), acknowledged_lost=len(lost), doubled=len(stored) - len({*stored}))
     assert stored == {f"VA-{number}" for number in done}
