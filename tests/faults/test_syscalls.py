@@ -32,6 +32,7 @@ COUNT = {
     "D04": lambda **figures: tally("D04", **figures),
     "Q05": lambda **figures: tally("Q05", **figures),
 }
+LEAST = 8
 AT_ONCE = 3  # a case mostly waits for the disk
 
 
@@ -66,11 +67,13 @@ def places(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def spread(places: list[strace.Place], generator: random.Random) -> dict[str, list[strace.Place]]:
-    """Every kind of place (call, file) once with a kill, and once with EIO or ENOSPC in turn."""
+    """Every kind of place (call, file) once with a kill, at least LEAST in all, and half of them with EIO or ENOSPC."""
     kinds: dict[tuple[str, str], strace.Place] = {}
-    for place in generator.sample(places, len(places)):
+    shuffled = generator.sample(places, len(places))
+    for place in shuffled:
         kinds.setdefault((place.call, place.file), place)
     chosen = list(kinds.values())
+    chosen += [place for place in shuffled if place not in chosen][: max(0, LEAST - len(chosen))]
     return {"signal=KILL": chosen, "error=EIO": chosen[::2], "error=ENOSPC": chosen[1::2]}
 
 
