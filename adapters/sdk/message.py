@@ -108,7 +108,7 @@ def _add(parent: Element, name: str, value: str = "") -> Element:
 
 
 def _write_header(header: Element, message: Message) -> None:
-    _add(header, "creationDateTime", _time(message.created))
+    _add(header, "creationDateTime", time_text(message.created))
     _add(header, "messageId", message.id)
     _add(header, "conversationId", message.conversation)
     if message.refers_to:
@@ -163,7 +163,8 @@ def _write_document(element: Element, document: Document) -> None:
         _add(_add(element, "ContentText"), "characterSequence", one)
 
 
-def _time(at: Instant) -> str:
+def time_text(at: Instant) -> str:
+    """A time as SDK writes it: UTC, milliseconds, Z."""
     moment = datetime.fromtimestamp(at // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at // 1000 % 1000:03d}Z"
 

@@ -1,0 +1,204 @@
+"""SDK as a neighbour: our parcels as its messages, its messages as arrivals (docs/channels.md).
+
+Why this exists: the gateway knows forms and cases, SDK knows texts and files. A form goes as readable text for
+whoever reads by eye, and as data in a file for a gateway like this one; what comes back without such a file is a
+message all the same. An address is an organisation and a function, written together as `0203:domain#function`.
+
+Rules: the subject names the form and the case, never a person (P0); a reply returns the sender's reference; a message
+is deleted at the service only when it is durable here, or final.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from adapters.sdk import status
+from adapters.sdk.api_model import Streamed, message_of
+from adapters.sdk.client import NotTakenError, SdkApi, ServiceAwayError
+from adapters.sdk.faults import RejectedError, reason_of
+from adapters.sdk.model import DIARY_ROOT, Attention, Document, Identifier, Message, Party, Reference
+from gateway.canonical import dumps
+from gateway.model.path import Channel, Origin
+from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
+from gateway.readable import markdown
+
+#: The file that a form travels in; what is not one of ours has none, or one that does not parse.
+DATA_NAME: Final = "sambud.json"
+DATA_TYPE: Final = "application/json"
+GENERATOR: Final = Identifier("https://sambud.example/", "sambud")
+log = structlog.get_logger()
+
+
+class SdkNeighbour:
+    """The Neighbour port over one message service, for the functional addresses that are ours."""
+
+    def __init__(self, api: SdkApi, addresses: Sequence[str]) -> None:
+        self._api = api
+        self._addresses = tuple(addresses)
+
+    @property
+    def channel(self) -> Channel:
+        return Channel.SDK
+
+    async def hand_over(self, parcel: Parcel) -> Told:
+        try:
+            message, files = outgoing(parcel)
+            await self._api.send(message, files)
+        except RejectedError as fault:
+            return Told(Telling.REFUSED, reason_of(fault.faults[0].why, fault.faults[0].detail))
+        except NotTakenError as refused:
+            return Told(Telling.REFUSED, _refusal(refused.status), detail=str(refused.status))
+        except ServiceAwayError as away:
+            return Told(Telling.DELAYED, Reason.UNREACHABLE, detail=str(away))
+        return Told(Telling.IN_TRANSIT, reference=str(parcel.id))
+
+    async def outcome(self, reference: str) -> Told:
+        try:
+            attributes = await self._api.get(reference)
+            if attributes is None:
+                # The service buffers for a time of its own choosing: what it no longer knows, it cannot confirm.
+                return Told(Telling.REFUSED, Reason.NO_RECEIPT, reference, "unknown to the service")
+            told = status.told(attributes, reference)
+            if told.telling in (Telling.DELIVERED, Telling.REFUSED):
+                await self._api.delete(reference)
+        except NotTakenError as refused:
+            return Told(Telling.DELAYED, Reason.UNREACHABLE, reference, str(refused.status))
+        except ServiceAwayError as away:
+            return Told(Telling.DELAYED, Reason.UNREACHABLE, reference, str(away))
+        return told
+
+    async def arrivals(self) -> AsyncIterator[Arrived]:
+        for address in self._addresses:
+            function = address.partition("#")[2]
+            try:
+                waiting = await self._api.waiting(function)
+            except (ServiceAwayError, NotTakenError) as trouble:
+                log.warning("the message service does not list", kind=type(trouble).__name__)
+                return
+            for identifier in waiting:
+                arrived = await self._arrived(identifier)
+                if arrived is not None:
+                    yield arrived
+
+    async def _arrived(self, identifier: str) -> Arrived | None:
+        try:
+            attributes = await self._api.get(identifier)
+            return incoming(message_of(attributes), _said(attributes)) if attributes is not None else None
+        except (ServiceAwayError, NotTakenError) as trouble:
+            log.warning("the message service does not hand out", kind=type(trouble).__name__)
+        except (RejectedError, ValueError):
+            # The service has receipted it already (NEW is final), so nobody is told; it stays there for a person.
+            log.error("a message from SDK cannot be read", message=identifier)
+        return None
+
+    async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
+        """NEW was receipted by the service: taken or refused here, it is off its list; a refusal is in our log."""
+        try:
+            await self._api.delete(arrived.id)
+        except (ServiceAwayError, NotTakenError) as trouble:
+            log.warning("a taken message is still at the service", kind=type(trouble).__name__)  # it comes again
+
+    async def look_up(self, address: str) -> Seen:
+        """The address book is a directory import; the API itself cannot say."""
+        return Seen(exists=None, takes=("application/pdf",), max_octets=30_000_000)
+
+
+# --- out -------------------------------------------------------------------------------------------------------------
+
+
+def outgoing(parcel: Parcel) -> tuple[Message, tuple[Streamed, ...]]:
+    """The message of a parcel, and the files that are read while it is sent."""
+    data = dumps(parcel.data)
+
+    async def octets() -> AsyncIterator[bytes]:
+        yield data
+
+    reference = Reference(id=Identifier(DIARY_ROOT, parcel.case_reference), label=parcel.case_reference)
+    text = markdown(parcel.form, parcel.body)
+    message = Message(
+        id=str(parcel.id),
+        conversation=parcel.conversation,
+        created=parcel.created,
+        label=f"{parcel.form.title}, {parcel.case_reference}",
+        confidential=True,
+        sender=_party(parcel.sender_address, parcel.sender.name, (reference,)),
+        # The recipient's own reference is not known apart from ours: both gateways name a case alike.
+        recipient=_party(parcel.address, parcel.recipient.name, (reference,) if parcel.replies_to else ()),
+        documents=(Document(id="1", name=parcel.form.title, index="1", texts=(text,)),),
+        refers_to=parcel.replies_to,
+        generating_system=GENERATOR,
+    )
+    files = (
+        Streamed(name=DATA_NAME, media_type=DATA_TYPE, size=len(data), read=octets),
+        *(
+            Streamed(name=file.name, media_type=file.media_type, size=file.size, read=file.read)
+            for file in parcel.files
+        ),
+    )
+    return message, files
+
+
+def _party(address: str, label: str, references: tuple[Reference, ...]) -> Party:
+    organisation, _, function = address.partition("#")
+    return Party(id=organisation, attention=Attention(function=function, label=label[:256], references=references))
+
+
+def _refusal(code: int) -> Reason:
+    return {413: Reason.TOO_LARGE, 403: Reason.UNTRUSTED, 404: Reason.NOT_FOUND, 415: Reason.TYPE}.get(
+        code, Reason.RULE
+    )
+
+
+# --- in --------------------------------------------------------------------------------------------------------------
+
+
+def incoming(message: Message, original: bytes) -> Arrived:
+    """An arrival from a message."""
+    data: Mapping[str, Any] | None = None
+    files = []
+    for document in message.documents:
+        for file in document.files:
+            found = _data(file.octets) if file.name == DATA_NAME and data is None else None
+            if found is not None:
+                data = found
+            else:
+                files.append(ArrivedFile(name=file.name, media_type=file.media_type, octets=file.octets))
+    references = message.sender.attention.references
+    return Arrived(
+        channel=Channel.SDK,
+        origin=Origin.SDK,
+        id=message.id,
+        sender=_address(message.sender),
+        recipient=_address(message.recipient),
+        conversation=message.conversation,
+        replies_to=message.refers_to,
+        reference=references[0].id.extension if references else "",
+        subject=message.label,
+        text="\n\n".join(text for document in message.documents for text in document.texts),
+        created=message.created,
+        original=original,
+        data=data,
+        files=tuple(files),
+    )
+
+
+def _said(attributes: Mapping[str, Any]) -> bytes:
+    """What the sender said, without what the service adds and may change: the ground of the fingerprint."""
+    kept = {name: value for name, value in attributes.items() if name not in ("messageStatus", "events", "event")}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _address(party: Party) -> str:
+    return f"{party.id}#{party.attention.function}"
+
+
+def _data(octets: bytes) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(octets)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

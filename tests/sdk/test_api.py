@@ -1,0 +1,250 @@
+"""The SDK API's JSON and its client: strict out, tolerant in, bounded always."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jsonschema_rs
+import pytest
+import yaml
+from aiohttp import web
+from joserfc.jwk import ECKey
+
+from adapters.sdk.api_model import Streamed, create_body, create_stream, entries, message_of
+from adapters.sdk.client import Access, NotTakenError, SdkApi, ServiceAwayError
+from adapters.sdk.faults import RejectedError
+from gateway.forms import FormCatalogue
+from gateway.readable import markdown
+from tests.clock import ManualClock
+from tests.sdk.test_exchange import serving
+from tests.sdk.test_message import ID, a_message
+
+OPENAPI: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent.parent / "data" / "sdk" / "sdk-api-restful.yml").read_text("utf-8")
+)
+
+
+def validator(name: str) -> Any:
+    """One component of the official description, with what it refers to."""
+    return jsonschema_rs.Draft4Validator(  # OpenAPI 3.0: exclusiveMaximum is a boolean there
+        {"$ref": f"#/components/schemas/{name}", "components": copy.deepcopy(OPENAPI["components"])}
+    )
+
+
+def test_what_we_write_is_valid_in_the_official_description_and_comes_back_as_the_same_message() -> None:
+    body = create_body(a_message())
+    assert validator("messageCreateDef").is_valid(body["data"])
+    [(identifier, told)] = entries(json.loads(json.dumps(body)))
+    assert identifier == ID
+    assert create_body(message_of(told))["data"]["attributes"] == {
+        key: value for key, value in body["data"]["attributes"].items() if key != "generatingSystem"
+    }
+
+
+def test_the_official_description_lets_an_empty_object_through_and_we_do_not() -> None:
+    """sdk.md §10: `{}` validates, because `required` stands beside a $ref."""
+    assert validator("messageCreateDef").is_valid({})
+    with pytest.raises(RejectedError):
+        message_of({})
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-03-02T08:00:00Z",
+        "2026-03-02T08:00:00.1Z",
+        "2026-03-02T09:00:00+01:00",
+        "2026-03-02T08:00:00.000000",
+        "2026-03-02T08:00:00",
+    ],
+)
+def test_times_without_decimals_with_other_zones_or_without_one_are_read(time: str) -> None:
+    told = {**create_body(a_message())["data"]["attributes"], "creationDateTime": time}
+    assert message_of(told).created // 1_000_000 == 1_772_438_400
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sender": "SE2321000016"},
+        {"sender": 7},
+        {"label": ""},
+        {"digitalDocument": []},
+        {"digitalDocument": [{"documentId": "1"}]},
+        {
+            "digitalDocument": [
+                {"documentId": "1", "contentFiles": [{"fileName": "a", "contentType": "b", "content": "*"}]}
+            ]
+        },
+        {"digitalDocument": "x"},
+        {"recipientAttention": None},
+        {"creationDateTime": "3 Sept. 2019"},
+        {"messageId": ["x"]},
+    ],
+)
+def test_what_is_no_message_is_refused_with_the_place_and_without_the_value(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RejectedError) as refused:
+        message_of({**create_body(a_message())["data"]["attributes"], **wrong})
+    assert all(fault.place and "Sept" not in repr(fault) for fault in refused.value.faults)
+
+
+def test_data_as_one_object_or_as_a_list_is_the_same() -> None:
+    one = create_body(a_message())
+    assert list(entries({"data": [one["data"]]})) == list(entries(one))
+    for nothing in (None, {}, {"data": None}, {"data": [3, "x"]}, [], "x"):
+        assert list(entries(nothing)) == []
+
+
+async def _pieces(octets: bytes, size: int) -> AsyncIterator[bytes]:
+    for at in range(0, len(octets), size):
+        yield octets[at : at + size]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 196_607, 196_608, 196_609, 1_000_000])
+async def test_a_streamed_file_is_the_same_json_as_one_in_memory(size: int) -> None:
+    octets = bytes(range(256)) * (size // 256 + 1)
+    octets = octets[:size]
+    file = Streamed(name="å.pdf", media_type="application/pdf", size=size, read=lambda: _pieces(octets, 65_537))
+    whole = b"".join([piece async for piece in create_stream(a_message(), (file, file))])
+    files = json.loads(whole)["data"]["attributes"]["digitalDocument"][-1]["contentFiles"]
+    assert [base64.b64decode(one["content"]) for one in files[-2:]] == [octets, octets]
+
+
+async def test_twenty_megabytes_stream_in_bounded_memory_and_thirty_one_are_refused_before_the_first_octet() -> None:
+    """S6: the floor is 192 MiB for a whole message; streaming needs a few."""
+    piece = bytes(1_000_000)
+
+    def file(megabytes: int) -> Streamed:
+        async def read() -> AsyncIterator[bytes]:
+            for _ in range(megabytes):
+                yield piece
+
+        return Streamed(name="f", media_type="application/pdf", size=megabytes * 1_000_000, read=read)
+
+    tracemalloc.start()
+    sent = 0
+    async for out in create_stream(a_message(), (file(20),)):
+        sent += len(out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sent > 26_000_000
+    assert peak < 8 * 1024 * 1024
+    with pytest.raises(RejectedError):
+        await anext(aiter(create_stream(a_message(), (file(23),))))
+
+
+# --- hostile services ------------------------------------------------------------------------------------------------
+
+Answer = Callable[[web.Request], web.StreamResponse]
+
+
+async def _api(answer: Answer, use: Callable[[SdkApi], Any]) -> None:
+    """Run `use` with a client whose service gives `answer` to everything but the token."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/token":
+            return web.json_response({"access_token": "t", "expires_in": 600})
+        await request.read()
+        return answer(request)
+
+    app = web.Application(client_max_size=50_000_000)
+    app.router.add_route("*", "/{any:.*}", handle)
+    async with serving(app) as address, aiohttp.ClientSession() as session:
+        access = Access(
+            base=f"{address}/",
+            token_url=f"{address}/token",
+            client_id="c",
+            key=ECKey.generate_key("P-256"),
+            algorithm="ES256",
+        )
+        await use(SdkApi(access, session, ManualClock(), timeout_s=5))
+
+
+HOSTILE: dict[str, Answer] = {
+    "not JSON": lambda _: web.Response(text="<html>"),
+    "a redirect to another host": lambda _: web.Response(status=302, headers={"Location": "http://127.0.0.2:9/"}),
+    "50 MB": lambda _: web.Response(body=b" " * 50_000_000, content_type="application/json"),
+    "nested beyond reading": lambda _: web.Response(body=b"[" * 200_000, content_type="application/json"),
+    "500": lambda _: web.Response(status=500),
+    "503": lambda _: web.Response(status=503, headers={"Retry-After": "5"}),
+    "429": lambda _: web.Response(status=429),
+    "always 401": lambda _: web.Response(status=401),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_service_that_answers_nonsense_is_away_and_nothing_is_followed_or_believed(name: str) -> None:
+    """Q14: bounded, no follow to another host, the message is kept for another try."""
+
+    async def use(api: SdkApi) -> None:
+        for call in (api.send(a_message()), api.get(ID), api.waiting("x"), api.delete(ID)):
+            with pytest.raises(ServiceAwayError):
+                await call
+
+    await _api(HOSTILE[name], use)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("status", "title", "told"),
+    [(400, "Payload Too Large", 413), (400, "Bad Request", 400), (413, "", 413), (403, "", 403), (415, "", 415)],
+)
+async def test_a_refusal_is_a_refusal_and_a_400_with_the_title_of_a_413_is_that(
+    status: int, title: str, told: int
+) -> None:
+    def answer(request: web.Request) -> web.StreamResponse:
+        return (
+            web.Response(status=404) if request.method == "GET" else web.json_response({"title": title}, status=status)
+        )
+
+    async def use(api: SdkApi) -> None:
+        with pytest.raises(NotTakenError) as refused:
+            await api.send(a_message())
+        assert refused.value.status == told
+
+    await _api(answer, use)
+
+
+@pytest.mark.slow
+async def test_already_there_is_believed_only_when_it_is_there() -> None:
+    """sdk.md §10, idempotency (INF): a 400 that says duplicate, after the GET that says so too."""
+    taken: list[str] = []
+
+    def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            taken.append("POST")
+            return web.json_response({"title": "Bad Request"}, status=400)
+        if not taken:
+            return web.Response(status=404)
+        return web.json_response({"data": {"id": ID, "attributes": {"messageId": ID}}})
+
+    async def use(api: SdkApi) -> None:
+        await api.send(a_message())
+        await api.send(a_message())
+
+    await _api(answer, use)
+    assert taken == ["POST"]
+
+
+def test_a_form_is_readable_by_anybody_and_what_people_wrote_is_text_and_nothing_else() -> None:
+    form = FormCatalogue.load().get("case_message", 1)
+    text = markdown(
+        form,
+        {
+            "fields": {"text": "# Rubrik\n[länk](http://x) **fet** <b>", "categories": ["NEED", "SOCIAL"]},
+            "held_back": ["attachments"],
+        },
+    )
+    assert text.startswith("# Meddelande i ärendet\n")
+    assert r"\# Rubrik" in text
+    assert r"\[länk\]\(http://x\) \*\*fet\*\* \<b\>" in text
+    assert "- Behov\n- Sociala förhållanden\n" in text
+    assert "lämnas inte" in text
