@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from gateway.examination import Examination, Looks, examine
 from gateway.measures import Counted
 from gateway.model.base import MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
+from gateway.model.path import Channel
 from gateway.ports import UNMEASURED, Blobs, Clock, Metrics, Store, TileStore
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
@@ -102,6 +103,7 @@ class SystemWiring:
         logs.watch_loop(loop)
         async with (
             _watched(settings, gateway, routes),
+            _neighbours(settings, gateway),
             listening(app, settings.host, settings.port, unix=settings.socket) as address,
         ):
             stop = asyncio.Event()
@@ -136,6 +138,27 @@ class SystemWiring:
 
         async with listening(application(gateway, ROUTES), settings.host, 0) as address, clients(address) as new:
             yield new
+
+    @asynccontextmanager
+    async def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AsyncIterator[None]:
+        import aiohttp
+        from joserfc.jwk import ECKey
+
+        from adapters.sdk.client import Access, SdkApi
+        from adapters.sdk.neighbour import SdkNeighbour
+        from adapters.sdk.simulator import BASE, Simulator, serving
+
+        service = Simulator(clock)
+        async with serving(service) as address, aiohttp.ClientSession() as session:
+            for name, gateway in gateways.items():
+                own = await _own_addresses(gateway)
+                key = ECKey.generate_key("P-256")
+                service.join(name, key, own)
+                access = Access(
+                    base=address + BASE, token_url=f"{address}/token", client_id=name, key=key, algorithm="ES256"
+                )
+                gateway.channels.connect(SdkNeighbour(SdkApi(access, session, clock), own))
+            yield
 
     def blobs(self, settings: Settings) -> Blobs:
         from adapters.blobs.folder import FolderBlobs
@@ -221,6 +244,54 @@ class SystemWiring:
             record = await keyring.records.newest(KeyRecordKind.SIGNING, row.administration)
             found[str(row.administration)] = fingerprint(record.public_key)
         return found
+
+
+async def _own_addresses(gateway: Gateway) -> list[str]:
+    """Under which addresses neighbours write to the inboxes that this gateway hosts, over SDK."""
+    directory = await gateway.directory.current()
+    own = [inbox for inbox in directory.inboxes.values() if not directory.is_outside(inbox)]
+    ways = [route for inbox in own for route in directory.ways_to(inbox.id)]
+    return [route.address for route in ways if route.channel is Channel.SDK]
+
+
+@asynccontextmanager
+async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[None]:
+    """Whom the settings connect this gateway with, while it serves."""
+    if not settings.sdk_url:
+        yield
+        return
+    import aiohttp
+    from joserfc.jwk import ECKey, RSAKey
+
+    from adapters.sdk.client import Access, SdkApi
+    from adapters.sdk.neighbour import SdkNeighbour
+
+    if settings.sdk_key_file is None or not settings.sdk_token_url or not settings.sdk_client_id:
+        raise SetupError(
+            "SDK is set up in part",
+            swedish="SDK är bara delvis inställt.",
+            next_step="Ange SAMBUD_SDK_TOKEN_URL, SAMBUD_SDK_CLIENT_ID och SAMBUD_SDK_KEY_FILE, eller ta bort SDK_URL.",
+        )
+    try:
+        kind = RSAKey if settings.sdk_algorithm == "RS256" else ECKey
+        key = kind.import_key(settings.sdk_key_file.read_bytes())
+    except (OSError, ValueError) as trouble:
+        raise SetupError(
+            "the key for SDK cannot be read",
+            swedish=f"Nyckeln {settings.sdk_key_file} går inte att läsa.",
+            next_step="Ange en privat nyckel i PEM som passar SAMBUD_SDK_ALGORITHM.",
+        ) from trouble
+    access = Access(
+        base=settings.sdk_url,
+        token_url=settings.sdk_token_url,
+        client_id=settings.sdk_client_id,
+        key=key,
+        algorithm=settings.sdk_algorithm,
+    )
+    async with aiohttp.ClientSession() as session:
+        api = SdkApi(access, session, gateway.ports.clock)
+        gateway.channels.connect(SdkNeighbour(api, await _own_addresses(gateway)))
+        yield
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 
 from gateway.clirun import Wiring, run, settings_of
 from gateway.demo import DemoDesk, Walk, demo_directory, demo_password, prepare
+from gateway.demo_federated import HERE, THERE, FederatedWalk, Side, seen_from
 from gateway.errors import SetupError
 from gateway.register import Credential
 from gateway.settings import Settings
@@ -19,14 +21,18 @@ from gateway.settings import Settings
 
 @click.command()
 @click.option("--once", is_flag=True, help="Gå vägen en gång och avsluta.")
+@click.option("--federated", is_flag=True, help="Två gatewayer, Växjös och regionens, över en låtsad SDK-tjänst.")
 @click.option("--port", type=int, default=8080, show_default=True)
 @click.option("--data", "data", type=click.Path(path_type=Path), help="Datakatalog för demon; annars en tillfällig.")
 @click.pass_context
-def demo(context: click.Context, once: bool, port: int, data: Path | None) -> None:
+def demo(context: click.Context, once: bool, federated: bool, port: int, data: Path | None) -> None:
     """Visa hela vägen med en påhittad adressbok, och lämna gatewayen i gång."""
     wiring: Wiring = context.obj["wiring"]
     with tempfile.TemporaryDirectory(prefix="sambud-demo-") as scratch:
         root = Path(scratch)
+        if federated:
+            run(_federated(wiring, context, root))
+            return
         settings = settings_of(
             context, data_dir=data or root / "data", root_key_file=root / "root" / "k0", port=port, host="127.0.0.1"
         )
@@ -66,6 +72,37 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
             click.echo(f"Öppna {address}/demo i en webbläsare på den här datorn. Avsluta med Ctrl-C.")
 
         await wiring.serve(settings, gateway, ready, desk)
+
+
+async def _federated(wiring: Wiring, context: click.Context, root: Path) -> None:
+    """Two gateways in folders of their own, walked once; nothing is left in progress afterwards."""
+    skew = [0]
+
+    def advance(microseconds: int) -> None:
+        skew[0] += microseconds
+
+    click.echo("DEMO: två gatewayer, påhittad adressbok, en låtsad meddelandetjänst på den här datorn.")
+    async with AsyncExitStack() as stack:
+        sides = {}
+        for name, hosted in (("vaxjo", HERE), ("region", THERE)):
+            folder = root / name
+            settings = settings_of(
+                context, data_dir=folder / "data", root_key_file=folder / "root" / "k0", log_name=f"{name}.example"
+            )
+            settings.data_dir.mkdir(mode=0o700, parents=True)
+            settings.demo_mark.write_text("Det här är en demo. Den får inte tas i drift.\n", "utf-8")
+            wiring.create_root(settings.root_key_file)
+            gateway = await stack.enter_async_context(wiring.opened(settings, create=True, skew=lambda: skew[0]))
+            await gateway.register.begin()
+            await gateway.integrator.open_year()
+            text = seen_from(hosted, demo_directory())
+            applied = await gateway.register.apply(text, passwords=demo_password, by="demo")
+            sides[name] = Side(gateway, {one.login: one for one in applied.credentials})
+        clock = sides["vaxjo"].gateway.ports.clock
+        gateways = {name: side.gateway for name, side in sides.items()}
+        await stack.enter_async_context(wiring.simulated_sdk(gateways, clock))
+        await FederatedWalk(sides["vaxjo"], sides["region"], click.echo, advance).run()
+    click.echo("Klart.")
 
 
 @click.group()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -49,6 +49,9 @@ class Wiring(Protocol):
 
     def reached(self, settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[Callable[[], Client]]:
         """Makes clients that reach the API over HTTP, on a free port of loopback, while the context lasts."""
+
+    def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AbstractAsyncContextManager[None]:
+        """Connects gateways through a simulated message service on loopback, while the context lasts."""
 
     def store_tools(self) -> StoreTools:
         """What backup, restore and moving a store stand on."""

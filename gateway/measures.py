@@ -43,6 +43,7 @@ class Job(StrEnum):
     REPAIR = "repair"
     TALLY = "tally"
     SWEEP = "sweep"
+    EXCHANGE = "exchange"
 
 
 class Counted(StrEnum):

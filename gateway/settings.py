@@ -65,6 +65,15 @@ class Settings(BaseModel):
     duty_phones: dict[str, str] = Field(
         default_factory=dict, description="Vem som nås på vilket nummer när gatewayen inte svarar."
     )
+    sdk_url: str = Field(
+        default="", pattern=r"^(https?://.{1,500}/)?$", description="Meddelandetjänstens adress (SDK API), med / sist."
+    )
+    sdk_token_url: str = Field(
+        default="", pattern=r"^(https?://.{1,500})?$", description="Där meddelandetjänsten ger åtkomst (OAuth 2.0)."
+    )
+    sdk_client_id: str = Field(default="", description="Vem gatewayen är för meddelandetjänsten.")
+    sdk_key_file: Path | None = Field(default=None, description="Privat nyckel (PEM) som vi visar att vi är den med.")
+    sdk_algorithm: str = Field(default="RS256", pattern=r"^(RS|ES)256$", description="RS256 eller ES256.")
     backup_recipients: Path | None = Field(default=None, description="Fil med mottagarnas publika rader.")
     backup_epoch_keys: Path | None = Field(default=None, description="Katalog för epoknycklar, utanför data_dir.")
     shred_horizon_days: int = Field(default=0, ge=0, description="Hur länge andra kopior av nyckellagret lever, dygn.")

@@ -7,12 +7,14 @@ the group, and with it the process, because a gateway that half works loses mess
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 
 from gateway.errors import GatewayError, IntegrityError
+from gateway.exchange import turn
 from gateway.measures import Counted, Job
 from gateway.model.base import DAY, HOUR, Instant
 from gateway.ports import Metrics
@@ -23,6 +25,7 @@ PUBLISH_EVERY_S: Final = 1.0
 REPAIR_EVERY_S: Final = 30.0
 SWEEP_EVERY_S: Final = 600.0
 TALLY_EVERY_S: Final = 60.0
+EXCHANGE_EVERY_S: Final = 5.0
 log = structlog.get_logger()
 
 
@@ -34,6 +37,10 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: keep_published(gateway)))
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
+        for channel in gateway.channels.neighbours:
+            group.create_task(
+                _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(turn, gateway, channel))
+            )
         group.create_task(
             _repeated(metrics, Job.SWEEP, SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True)
         )

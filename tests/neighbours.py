@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from adapters.memory import MemoryStore
 from gateway.canonical import dumps
+from gateway.demo_federated import sdk_address
+from gateway.demo_federated import seen_from as seen
 from gateway.model.base import SECOND
 from gateway.model.path import Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
@@ -20,42 +21,11 @@ WIRE = Channel.SDK
 
 
 def address_of(inbox: str) -> str:
-    return f"0203:{inbox.split('.')[0]}.example#sdk:inkorg:{inbox}"
+    return sdk_address(inbox)
 
 
-def seen_from(hosted: Collection[str], *, text: str = DEMO_DIRECTORY, also: Mapping[str, str] | None = None) -> str:
-    """The demo directory as a gateway that hosts only `hosted` sees it: the others are outside, with routes."""
-    data = tomllib.loads(text)
-    units = {unit["id"]: unit["administration"] for unit in data["unit"]}
-    lines: list[str] = []
-    for table in ("organisation", "administration", "unit", "user", "inbox", "board"):
-        for row in data[table]:
-            owner = row["id"] if table == "administration" else row.get("administration") or units.get(row.get("unit"))
-            if table == "administration":
-                row = {**row, "outside": owner not in hosted}
-            if table == "user" and owner not in {*hosted, "sambud"}:
-                continue
-            if table == "inbox" and owner not in hosted:
-                row = {**row, "members": []}
-            lines.append(_table(table, row))
-    for row in data["inbox"]:
-        lines.append(_table("route", {"inbox": row["id"], "channel": str(WIRE), "address": address_of(row["id"])}))
-        if units[row["unit"]] not in hosted:
-            for channel, address in (also or {}).items():
-                reached = {"inbox": row["id"], "channel": channel, "address": address + row["id"], "rank": 2}
-                lines.append(_table("route", reached))
-    return "\n".join(lines)
-
-
-def _table(name: str, row: Mapping[str, object]) -> str:
-    def told(value: object) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, list):
-            return "[" + ", ".join(f'"{one}"' for one in value) + "]"
-        return str(value) if isinstance(value, int) else f'"{value}"'
-
-    return f"[[{name}]]\n" + "\n".join(f"{key} = {told(value)}" for key, value in row.items()) + "\n"
+def seen_from(hosted: Collection[str], *, also: Mapping[str, str] | None = None) -> str:
+    return seen(hosted, DEMO_DIRECTORY, also=also)
 
 
 @dataclass

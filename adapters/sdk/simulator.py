@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -243,6 +244,18 @@ class Simulator:
             self._moving.append((f"again {client}", name, due))  # once the first was taken
         elif sender is not None:
             self._boxes[client][name] = Kept(dict(sender.attributes), "NEW", self._clock.now())
+
+
+@asynccontextmanager
+async def serving(service: Simulator, port: int = 0) -> AsyncIterator[str]:
+    """The service on loopback while the context lasts; gives its address."""
+    runner = web.AppRunner(service.application(), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def _form(request: web.Request):  # type: ignore[no-untyped-def]

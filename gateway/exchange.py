@@ -1,0 +1,26 @@
+"""One turn with a neighbour: take in what waits there, hand over what is due, tell what must be told.
+
+Why this exists: the order matters for nobody but the tired: what came in may answer what is about to be asked for
+again, so it comes first. The same turn serves the worker, the demo and the tests.
+"""
+
+from __future__ import annotations
+
+from gateway.model.path import Channel
+from gateway.usecases import Gateway
+
+
+async def turn(gateway: Gateway, channel: Channel) -> int:
+    """Everything that can move with the neighbour of `channel` now; returns how much was looked at.
+
+    Raises:
+        StoreUnavailableError, StoreFullError: nothing more was taken in; what waits at the neighbour comes again.
+    """
+    neighbour = gateway.channels.neighbours[channel]
+    looked_at = 0
+    async for arrived in neighbour.arrivals():
+        answer = await gateway.intake.take(arrived)
+        await neighbour.acknowledge(arrived, answer)
+        looked_at += 1
+    looked_at += await gateway.channels.run_once(channel)
+    return looked_at + await gateway.announcements.run_once()
