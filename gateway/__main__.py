@@ -141,23 +141,12 @@ class SystemWiring:
 
     @asynccontextmanager
     async def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AsyncIterator[None]:
-        import aiohttp
-        from joserfc.jwk import ECKey
+        from adapters.sdk.connect import simulated
 
-        from adapters.sdk.client import Access, SdkApi
-        from adapters.sdk.neighbour import SdkNeighbour
-        from adapters.sdk.simulator import BASE, Simulator, serving
-
-        service = Simulator(clock)
-        async with serving(service) as address, aiohttp.ClientSession() as session:
+        addresses = {name: await _own_addresses(gateway) for name, gateway in gateways.items()}
+        async with simulated(addresses, clock) as neighbours:
             for name, gateway in gateways.items():
-                own = await _own_addresses(gateway)
-                key = ECKey.generate_key("P-256")
-                service.join(name, key, own)
-                access = Access(
-                    base=address + BASE, token_url=f"{address}/token", client_id=name, key=key, algorithm="ES256"
-                )
-                gateway.channels.connect(SdkNeighbour(SdkApi(access, session, clock), own))
+                gateway.channels.connect(neighbours[name])
             yield
 
     def blobs(self, settings: Settings) -> Blobs:
@@ -260,11 +249,7 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
     if not settings.sdk_url:
         yield
         return
-    import aiohttp
-    from joserfc.jwk import ECKey, RSAKey
-
-    from adapters.sdk.client import Access, SdkApi
-    from adapters.sdk.neighbour import SdkNeighbour
+    from adapters.sdk.connect import connected
 
     if settings.sdk_key_file is None or not settings.sdk_token_url or not settings.sdk_client_id:
         raise SetupError(
@@ -272,25 +257,16 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
             swedish="SDK är bara delvis inställt.",
             next_step="Ange SAMBUD_SDK_TOKEN_URL, SAMBUD_SDK_CLIENT_ID och SAMBUD_SDK_KEY_FILE, eller ta bort SDK_URL.",
         )
-    try:
-        kind = RSAKey if settings.sdk_algorithm == "RS256" else ECKey
-        key = kind.import_key(settings.sdk_key_file.read_bytes())
-    except (OSError, ValueError) as trouble:
-        raise SetupError(
-            "the key for SDK cannot be read",
-            swedish=f"Nyckeln {settings.sdk_key_file} går inte att läsa.",
-            next_step="Ange en privat nyckel i PEM som passar SAMBUD_SDK_ALGORITHM.",
-        ) from trouble
-    access = Access(
-        base=settings.sdk_url,
+    async with connected(
+        url=settings.sdk_url,
         token_url=settings.sdk_token_url,
         client_id=settings.sdk_client_id,
-        key=key,
+        key_file=settings.sdk_key_file,
         algorithm=settings.sdk_algorithm,
-    )
-    async with aiohttp.ClientSession() as session:
-        api = SdkApi(access, session, gateway.ports.clock)
-        gateway.channels.connect(SdkNeighbour(api, await _own_addresses(gateway)))
+        addresses=await _own_addresses(gateway),
+        clock=gateway.ports.clock,
+    ) as neighbour:
+        gateway.channels.connect(neighbour)
         yield
 
 
