@@ -45,6 +45,11 @@ class Freshness:
         """From now on `require` may refuse."""
         self._armed = True
 
+    @property
+    def armed(self) -> bool:
+        """Whether this gateway serves."""
+        return self._armed
+
     async def age_s(self) -> float | None:
         """Seconds since a checkpoint was last seen to grow; None when none was seen that is young."""
         await self._look()

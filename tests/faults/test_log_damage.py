@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
 import shutil
+import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +24,7 @@ from adapters.blobs.folder import FolderTiles
 from adapters.memory import MemoryStore, MemoryTiles
 from adapters.sql.sqlite import SqliteStore
 from gateway import workers
+from gateway.__main__ import SystemWiring
 from gateway.audit import AuditAction, Auditor
 from gateway.errors import IntegrityError, InvalidRequestError, LogBehindError
 from gateway.evidence import Evidence, notes_in
@@ -32,9 +35,10 @@ from gateway.model.base import DAY, GATEWAY, HOUR, MINUTE, SECOND, Instant
 from gateway.model.log import AuditLeaf, AuditSide, Checkpoint
 from gateway.ports import Store, TileStore, Work
 from gateway.review import Review
+from gateway.settings import Settings
 from gateway.tree import leaf_hash
 from tests.clock import ManualClock
-from tests.county import SEAT_E, County, a_county
+from tests.county import DEMO_DIRECTORY, SEAT_E, County, a_county, password_of
 from tests.faults.tally import tally
 
 pytestmark = pytest.mark.slow
@@ -558,3 +562,23 @@ async def test_a_flood_of_anonymous_refusals_is_one_leaf_a_minute(refusals: int)
     assert len(sides) <= minutes + 2
     assert told == refusals
     assert largest < 64 * 1024
+
+
+async def test_a_gateway_that_serves_counts_from_a_checkpoint_it_has_just_published(tmp_path: Path) -> None:
+    """A14: `serve` publishes before it listens, and from then on asks how old the checkpoint is."""
+    wiring, told = SystemWiring(), []
+    wiring.create_root(tmp_path / "root.key")
+    settings = Settings(data_dir=tmp_path / "data", root_key_file=tmp_path / "root.key", port=0)
+    async with wiring.opened(settings, create=True) as gateway:
+        await gateway.register.begin()
+        await gateway.register.apply(DEMO_DIRECTORY, passwords=password_of, by="test")
+
+        def ready(_: str) -> None:
+            told.append(gateway.freshness.armed)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        await wiring.serve(settings, gateway, ready)
+        newest = await gateway.ports.store.last_checkpoint(gateway.auditor.origin(gateway.ports.clock.now()))
+    tally("A14", cases=1)
+    assert told == [True]
+    assert newest is not None
