@@ -87,7 +87,7 @@ VALUES: Final[Mapping[Counted, tuple[str, frozenset[str]]]] = {
     Counted.REFUSALS: ("code", codes()),
     Counted.ALARMS: (
         "kind",
-        frozenset({"integrity-failure", "sign-in-delayed", "bulk-opening", "envelope-rejected"}),
+        frozenset({"integrity-failure", "sign-in-delayed", "bulk-opening", "envelope-rejected", "time-went-backwards"}),
     ),
     Counted.TROUBLES: ("job", frozenset(str(found) for found in Job)),
     Counted.REDACTIONS: ("kind", frozenset(KINDS)),

@@ -240,6 +240,13 @@ async def test_an_operator_sees_how_many_deliveries_stand_where_and_how_long_the
     assert signs.oldest_due == 20
 
 
+async def test_the_logs_are_told_by_name_in_order(store: Store) -> None:
+    assert await store.logs() == []
+    names = [f"sambud.example/audit/{year}" for year in (2028, 2026, 2027)]
+    await store.commit(Work(entries=tuple(an_entry(str(n), name) for n in range(3) for name in names)))
+    assert await store.logs() == sorted(names)
+
+
 async def test_asking_whether_a_commit_would_go_through_changes_nothing(store: Store) -> None:
     await store.check_writable()
     await asyncio.gather(*(store.check_writable() for _ in range(20)))

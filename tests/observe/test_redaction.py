@@ -137,8 +137,8 @@ def test_any_text_passes_and_passing_twice_changes_nothing_more(text: str) -> No
 
 
 @pytest.mark.slow
-def test_a_million_signs_made_to_hurt_take_no_longer_than_their_length() -> None:
+def test_a_hundred_thousand_signs_made_to_hurt_take_no_longer_than_their_length() -> None:
     """No pattern of the wall goes back and forth without end: it sees at most two thousand characters."""
     rng = random.Random(20260302)
     for alphabet in ("0 ", "1-", "+0(", "a@", ". ", "=:", "Bb1_", "[]"):
-        redacted("".join(rng.choice(alphabet) for _ in range(1_000_000)))
+        redacted("".join(rng.choice(alphabet) for _ in range(100_000)))
