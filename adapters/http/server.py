@@ -280,7 +280,7 @@ async def _body(route: Route, request: web.Request, bound: int, user: str, held:
     except ValidationError as invalid:
         faults = [
             FieldError(
-                "/" + "/".join(str(part) for part in fault["loc"]),
+                _pointer(fault["type"], fault["loc"]),
                 fault["type"],
                 "Uppgiften saknas eller har fel form.",
             )
@@ -292,3 +292,9 @@ async def _body(route: Route, request: web.Request, bound: int, user: str, held:
             swedish=f"Anropet har {len(faults)} fel.",
             next_step="Rätta fälten och skicka igen. Inget har ändrats.",
         ) from None
+
+
+def _pointer(kind: str, place: tuple[int | str, ...]) -> str:
+    """Where a fault is (RFC 6901). The name of an unknown member is the caller's own word: not echoed."""
+    known = place[:-1] if kind == "extra_forbidden" else place
+    return "/" + "/".join(str(part) for part in known)

@@ -22,6 +22,7 @@ from gateway.bundle import FOLDER, safe_line
 from gateway.cli import main
 from gateway.doctor import Level
 from gateway.settings import Settings, load, sources
+from gateway.tree import leaf_hash
 from tests import on_disk
 from tests.clock import ManualClock
 from tests.county import ROOT
@@ -165,6 +166,24 @@ def a_tile(place: Path) -> None:
             file.write_bytes(octets)
 
 
+def leaf_hash_and_tile(place: Path) -> None:
+    """Somebody who knows the format rewrites an old leaf, its hash and every tile; only the signed root tells."""
+    connection = sqlite3.connect(place / "data" / "sambud.db")
+    [name, octets] = connection.execute("SELECT log, leaf FROM audit_leaf WHERE number = 5").fetchone()
+    forged = octets.replace(b"permit", b"denied") if b"permit" in octets else octets + b" "
+    made = leaf_hash(forged)
+    connection.execute("UPDATE audit_leaf SET leaf = ?, hash = ? WHERE log = ? AND number = 5", (forged, made, name))
+    connection.commit()
+    connection.close()
+    files = [path for path in (place / "data" / "log").rglob("*") if path.is_file() and "tile/0" in path.as_posix()]
+    assert files
+    for path in files:
+        tile = bytearray(path.read_bytes())
+        if len(tile) > 6 * 32:
+            tile[5 * 32 : 6 * 32] = made
+            path.write_bytes(tile)
+
+
 def garbage(place: Path) -> None:
     (place / "data" / "sambud.db").write_bytes(b"no database at all" * 500)
 
@@ -202,6 +221,7 @@ TROUBLES: dict[str, tuple[Callable[[Path], None], str, str, int]] = {
         "gick inte att läsa färdigt",
         1,
     ),
+    "a leaf, its hash and its tile rewritten": (leaf_hash_and_tile, "logg", "en annan rot än kontrollpunkten", 1),
     "leaves cut off": (
         sql("DELETE FROM audit_leaf WHERE number > (SELECT max(number) - 3 FROM audit_leaf)"),
         "logg",
