@@ -99,19 +99,17 @@ class Campaign:
     def ask(self, route: Route, number: int) -> None:
         """One request to a route: by turns well-formed, ill-formed, with a store that fails."""
         who = PEOPLE[number % len(PEOPLE)] if number else self._owner(route)
-        self.store.trouble = (
-            {5: RuntimeError(BODY), 6: StoreUnavailableError("the store is away", swedish="Det går inte just nu.")}.get(
-                number % 7
-            )
-            if number > 4
-            else None
-        )
-        headers = self._headers(route, who, number)
+        path, headers = self._path(route, number), self._headers(route, who, number)
         body, kind = self._body(route, number)
         if kind:
             headers["Content-Type"] = kind
+        trouble = {
+            5: RuntimeError(BODY),
+            6: StoreUnavailableError("the store is away", swedish="Det går inte just nu."),
+        }
+        self.store.trouble = trouble.get(number % 7)
         try:
-            self._send(route.method, self._path(route, number), headers, body, route)
+            self._send(route.method, path, headers, body, route)
         finally:
             self.store.trouble = None
 
