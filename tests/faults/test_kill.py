@@ -146,5 +146,7 @@ def test_the_kill_test_names_every_step_that_the_code_names() -> None:
     killed = {step for steps in STEPS.values() for step in steps}
     blobs = {"blob.before_link", "blob.after_link"}  # killed in tests/contracts, where blobs are put
     channels = {"channel.dispatched", "channel.handed_over"}  # ended in tests/path/test_channels.py
+    # Backup, restore and the move of a store: every one found in the code is killed by tests/backup/test_kills.py.
+    elsewhere = {name for name in named if name.split(".")[0] in ("backup", "restore", "move")}
     print(f"{sum(map(len, STEPS.values()))} kills at {len(killed)} steps")
-    assert named - blobs - channels == killed
+    assert named - blobs - channels - elsewhere == killed
