@@ -136,9 +136,8 @@ class LookingSqlite(LookingStore):
         # An immutable file that was left in WAL mode calls itself so in its header (octets 18 and 19).
         if mode not in ("wal", "delete"):
             findings.append(wrong(AREA, f"Databasen har journalen {mode}.", "Den ska vara wal: starta gatewayen."))
-        [pages], [octets] = (
-            self._connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size")
-        )
+        [pages] = self._connection.execute("PRAGMA page_count").fetchone()
+        [octets] = self._connection.execute("PRAGMA page_size").fetchone()
         if pages * octets > MOST_READ:
             return findings or [good(AREA, "SQLite-filen går att läsa (för stor för att läsas igenom här).")]
         try:

