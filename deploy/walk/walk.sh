@@ -92,6 +92,10 @@ says() { # says WORDS: what the last command had to say
 	grep -q -- "$1" "$walk/said" || { echo "the walk stops: the last command did not say: $1" >&2; exit 1; }
 }
 journal() { run "journalctl -u '$1' --no-pager -o short | grep -Ev 'Varning: koder' | tail -n ${2:-4}"; }
+settle() { # until another process than $1 serves
+	inside "for i in \$(seq 180); do p=\$(systemctl show -p MainPID --value sambud); [ \$p != 0 ] && [ \$p != '$1' ] && systemctl is-active -q sambud && exit 0; sleep 1; done; exit 1"
+}
+serving() { inside 'systemctl show -p MainPID --value sambud'; }
 quiet() { inside "$1" >/dev/null 2>&1 </dev/null || true; }
 
 cat >"$transcript" <<'HEAD'
