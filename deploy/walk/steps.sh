@@ -129,14 +129,14 @@ tell "One more message after the backup, and the newest checkpoint, which a witn
 run "$client send"
 must 0
 run "$client count"
-quiet 'sleep 3; cp /var/lib/sambud/data/log/*/checkpoint /var/lib/sambud/handover/ || cp $(find /var/lib/sambud/data/log -name checkpoint | head -n 1) /var/lib/sambud/handover/checkpoint'
+quiet 'sleep 3; install -o sambud -m 0600 $(find /var/lib/sambud/data/log -name checkpoint | head -n 1) /var/lib/sambud/handover/checkpoint'
 
 tell "## The disk is lost, and restored"
 run 'systemctl stop sambud; rm -rf /var/lib/sambud/data/*; systemctl start sambud'
 must 1
 run "journalctl -u sambud --no-pager | grep Fel: | tail -n 1"
 quiet 'systemctl stop sambud; systemctl reset-failed sambud; install -o sambud -m 0400 /root/offline.key /var/lib/sambud/handover/offline.key'
-run 'cd /var/backups/sambud && sambudctl restore /var/backups/sambud/*.sbm /var/backups/sambud/*.sbk --key /var/lib/sambud/handover/offline.key --checkpoint /var/lib/sambud/handover/checkpoint'
+run 'sambudctl restore /var/backups/sambud/*.sbm /var/backups/sambud/*.sbk --key /var/lib/sambud/handover/offline.key --checkpoint /var/lib/sambud/handover/checkpoint'
 must 0
 quiet 'rm -f /var/lib/sambud/handover/offline.key'
 run 'sambudctl doctor'
