@@ -36,6 +36,8 @@ run 'systemctl enable --now sambud'
 must 0
 run 'systemctl status sambud --no-pager | head -n 6'
 must 0
+run 'curl -s localhost:8080/healthz; echo; curl -s localhost:8080/readyz'
+must 0
 run 'p=$(systemctl show -p MainPID --value sambud); grep -E "^(Uid|CapEff|NoNewPrivs|Seccomp):" /proc/$p/status; grep "core file" /proc/$p/limits'
 tell "The proxy, with a certificate made here: TLS 1.3, nothing older, and the gateway behind a socket."
 quiet 'mkdir -p /etc/nginx/sambud; cd /etc/nginx/sambud; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=sambud.kommunen.example -addext subjectAltName=DNS:sambud.kommunen.example -keyout key.pem -out certificate.pem; cp /srv/release/proxy/sambud-borta.html .; cp /srv/release/proxy/sambud.conf /etc/nginx/conf.d/; rm -f /etc/nginx/sites-enabled/default; usermod -aG sambud www-data; echo 127.0.0.1 sambud.kommunen.example >>/etc/hosts'
@@ -57,6 +59,8 @@ tell "## Break: the disk fills up"
 run 'fallocate -l $(($(df --output=avail -B1 /var/lib/sambud | tail -n 1))) /var/lib/sambud/someone-elses-file; df -h /var/lib/sambud | tail -n 1 | cut -c1-60'
 run "$client send"
 says 'full'
+run 'curl -s -w "\n%{http_code}" localhost:8080/readyz'
+says '503'
 tell "Nothing was accepted; who is signed in still reads lists (runbook *Disk full*)."
 run "$client count"
 must 0
@@ -153,7 +157,7 @@ must 0
 
 tell "## To PostgreSQL, which is then taken away"
 quiet 'systemctl start postgresql; cd /; runuser -u postgres -- createuser sambud; runuser -u postgres -- createdb -O sambud sambud'
-run "systemctl stop sambud; sambudctl migrate-store --to 'postgresql:///sambud?host=/var/run/postgresql'"
+run "systemctl stop sambud; sambudctl migrate-store --to 'postgresql:///sambud?host=/var/run/postgresql' 2>&1 | tail -n 3"
 must 0
 quiet "sed -i 's/^# database/database/' /etc/sambud/sambud.toml"
 run 'systemctl start sambud'
@@ -162,7 +166,8 @@ run "$client open"
 must 0
 run "systemctl stop postgresql; sleep 2; $client send"
 must 1
-run 'systemctl is-active sambud; journalctl -u sambud --no-pager -o cat | tail -n 2 | cut -c1-160'
+run 'systemctl is-active sambud; curl -s -w "\n%{http_code}" localhost:8080/readyz'
+says '503'
 tell "Mend (runbook *Database locked or gone*): bring it up. The gateway finds it again by itself."
 run "systemctl start postgresql; sleep 12; $client send"
 must 0
