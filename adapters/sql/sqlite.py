@@ -77,7 +77,7 @@ class SqliteStore(SqlReadings):
             raise SetupError(
                 f"{path} does not exist",
                 swedish=f"Databasen {path} finns inte.",
-                next_step="Ange rätt datakatalog. Om disken gått förlorad: återställ en säkerhetskopia. Ny: 'sambud init'.",
+                next_step="Ange rätt datakatalog. Förlorad: återställ en säkerhetskopia. Ny: 'sambud init'.",
             )
         lock = _locked(path)
         try:

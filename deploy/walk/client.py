@@ -1,7 +1,7 @@
 """A case system's few calls, for the operator's walk: send a referral, count what an inbox holds, open the newest.
 
-Run with the installed gateway's own Python inside the machine of the walk. It reads the file of first sign-ins, which an
-operator hands out once; nothing in it is secret, since the machine and everybody in its directory are invented.
+Run with the installed gateway's own Python inside the machine of the walk. It reads the file of first sign-ins, which
+an operator hands out once; nothing in it is secret, since the machine and everybody in its directory are invented.
 """
 
 from __future__ import annotations
