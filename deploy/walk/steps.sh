@@ -5,7 +5,7 @@ client="/opt/sambud/current/bin/python /srv/client.py"
 
 tell "## Install"
 tell "A release in which one octet is another is not installed."
-quiet 'cp -r /srv/release /tmp/changed; printf x >>/tmp/changed/requirements.lock'
+quiet 'install -d -m 0700 /srv/safe; cp -r /srv/release /tmp/changed; printf x >>/tmp/changed/requirements.lock'
 run 'sh /tmp/changed/install.sh'
 must 1
 says 'ändrad'
@@ -90,7 +90,7 @@ run 'systemctl stop sambud; sambudctl audit verify; systemctl start sambud'
 must 0
 
 tell "## Break: the root key is gone, then another one lies there"
-run 'systemctl stop sambud; mv /etc/sambud/root.key /root/away; systemctl start sambud'
+run 'systemctl stop sambud; mv /etc/sambud/root.key /srv/safe/root.key; systemctl start sambud'
 must 1
 run 'systemctl show sambud -p Result -p ExecMainStatus'
 quiet 'systemctl stop sambud; systemctl reset-failed sambud'
@@ -101,7 +101,7 @@ run "journalctl -u sambud --no-pager | grep Fel: | tail -n 1"
 says 'hör inte till'
 tell "Mend (runbook *Root key missing*): the copy back; never a new one."
 quiet 'systemctl stop sambud; systemctl reset-failed sambud; rm -f /etc/sambud/root.key'
-run 'mv /root/away /etc/sambud/root.key; systemctl start sambud; systemctl is-active sambud'
+run 'mv /srv/safe/root.key /etc/sambud/root.key; systemctl start sambud; systemctl is-active sambud'
 must 0
 tell "With the gateway gone the proxy shows the page with the numbers to call."
 run 'systemctl stop sambud; curl -s --cacert /etc/nginx/sambud/certificate.pem https://sambud.kommunen.example/arenden | grep -o "<h1>.*</h1>"'
@@ -122,7 +122,7 @@ must 0
 tell "## Backup, while it runs"
 tell "The offline key is made on another machine, here by root apart from the service; only its public line comes to the gateway."
 quiet 'install -d -o sambud -m 0700 /var/lib/sambud-epochs'
-run '/opt/sambud/current/bin/sambud backup-key create /root/offline.key >/var/lib/sambud/recipients'
+run '/opt/sambud/current/bin/sambud backup-key create /srv/safe/offline.key >/var/lib/sambud/recipients'
 must 0
 quiet "sed -i 's/^# backup/backup/' /etc/sambud/sambud.toml; systemctl restart sambud"
 run 'systemctl start sambud-backup && journalctl -u sambud-backup --no-pager -o cat | grep -v systemd | tail -n 8'
@@ -139,7 +139,7 @@ tell "## The disk is lost, and restored"
 run 'systemctl stop sambud; rm -rf /var/lib/sambud/data/*; systemctl start sambud'
 must 1
 run "journalctl -u sambud --no-pager | grep Fel: | tail -n 1"
-quiet 'systemctl stop sambud; systemctl reset-failed sambud; install -o sambud -m 0400 /root/offline.key /var/lib/sambud/handover/offline.key'
+quiet 'systemctl stop sambud; systemctl reset-failed sambud; install -o sambud -m 0400 /srv/safe/offline.key /var/lib/sambud/handover/offline.key'
 run 'sambudctl restore /var/backups/sambud/*.sbm /var/backups/sambud/*.sbk --key /var/lib/sambud/handover/offline.key --checkpoint /var/lib/sambud/handover/checkpoint'
 must 0
 quiet 'rm -f /var/lib/sambud/handover/offline.key'
