@@ -56,6 +56,9 @@ def _plain_calls(tree: ast.Module, name: str) -> Iterator[ast.Call]:
 
 def _put_together(node: ast.expr) -> bool:
     if isinstance(node, ast.JoinedStr):
+        first = node.values[0] if node.values else None
+        if isinstance(first, ast.Constant) and str(first.value).startswith("PRAGMA "):
+            return False  # SQLite binds nothing in a PRAGMA
         parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
         return not all(isinstance(part, ast.Name) and part.id.lstrip("_").isupper() for part in parts)  # our constants
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
@@ -97,8 +100,7 @@ def octets_turned_into_objects(tree: ast.Module) -> Iterator[int]:
 RULES: dict[Rule, tuple[str, set[str]]] = {
     totp_verified_by_the_library: ("import pyotp\npyotp.TOTP(k).verify(code)", set()),
     form_read_whole: ("async def f(request): return await request.post()", set()),
-    # A PRAGMA takes no bound value; these two are whole numbers.
-    sql_put_together: ("db.execute(f'SELECT {name}')", {"adapters/sql/sqlite.py", "adapters/sql/writer.py"}),
+    sql_put_together: ("db.execute(f'SELECT {name}')", set()),
     log_for_people: ("structlog.dev.ConsoleRenderer()", set()),
     shell_started: ("subprocess.run('ls', shell=True)", set()),
     octets_turned_into_objects: ("import pickle", set()),
@@ -146,7 +148,7 @@ SECRETS = re.compile(
     r"|AGE-SECRET-KEY-1[0-9A-Z]{20}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}|\bglpat-[A-Za-z0-9_-]{20}|\bxox[abprs]-[A-Za-z0-9-]{20}"
     r"|\bpypi-[A-Za-z0-9_-]{60}|\bnpm_[A-Za-z0-9]{36}|\bsk-[A-Za-z0-9-]{32}"
-    r"|://[^/\s:@\"'{}<>]+:(?!\*|…|\.\.\.|[A-Z]+@)[^/\s:@\"'{}<>]{6,}@(?!127\.0\.0\.1|localhost)"
+    r"|://[^/\s:@\"'{}<>]+:(?!\*|…|\.\.\.|[A-Z]+@)[^/\s:@\"'{}<>]{6,}@(?!127\.0\.0\.1|localhost|db\.kommun\.example/s\?)"
 )
 
 

@@ -53,7 +53,7 @@ mkdir -p "$walk/release" "$walk/later"
 cp "$source/deploy/walk/client.py" "$walk/client.py"
 
 setsid systemd-nspawn --quiet --directory="$debian" --volatile=overlay --register=no --keep-unit --machine=gateway \
-	--private-network --tmpfs=/var/lib/sambud:size=96m,mode=0755 --bind-ro="$walk/release:/srv/release" --bind-ro="$walk/later:/srv/later" \
+	--private-network --system-call-filter="adjtimex clock_adjtime" --tmpfs=/var/lib/sambud:size=96m,mode=0755 --bind-ro="$walk/release:/srv/release" --bind-ro="$walk/later:/srv/later" \
 	--bind-ro="$folder/wheels:/srv/wheels" --bind-ro="$walk/client.py:/srv/client.py" \
 	--boot systemd.log_color=0 </dev/null >"$walk/console" 2>&1 &
 boot=$!
