@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("sambud.service", "sambud-backup.service")
-#: The figure seen is 0.9 with 252 ("SAFE"); the scale ends at 10. Newer versions weigh a little otherwise.
-MOST_EXPOSED = 1.5
+#: 1.3 is seen with 252 where it runs, 1.5 offline; the scale ends at 10. Asking for the clock costs 0.4 of it.
+MOST_EXPOSED = 1.7
 
 
 def tool(name: str) -> str:
