@@ -21,7 +21,7 @@ from gateway.consents import STOCKHOLM
 from gateway.demo import CASEWORK, SEAT_EKELIDEN, STEP_US, demo_directory, demo_password
 from gateway.factors import code_for
 from gateway.forms.demo import demo_consent, demo_referral
-from gateway.model.base import CaseId
+from gateway.model.base import CaseId, Instant
 from gateway.sending import REFERRAL, Submission
 from gateway.sessions import Signed
 from gateway.settings import Settings
@@ -48,17 +48,21 @@ class County:
         self._signed: Signed | None = None
 
     async def token(self, login: str = SENDER) -> str:
-        """A fresh session. The clock moves half a minute: a code works once, and a measurement does not wait."""
-        self.skew[0] += STEP_US
-        code = code_for(self.seeds[login], self.gateway.ports.clock.now())
-        return (await self.gateway.sign_in.sign_in(login, demo_password(login), code)).token
+        """A fresh session."""
+        return (
+            await self.gateway.sign_in.sign_in(login, demo_password(login), code_for(self.seeds[login], self._step()))
+        ).token
 
     def people(self) -> list[list[str]]:
-        """Login, password and a fresh code of everybody but sender and reader; the clock moves half a minute."""
-        self.skew[0] += STEP_US
-        now = self.gateway.ports.clock.now()
+        """Login, password and a fresh code of everybody but sender and reader; they hold for half a minute."""
+        now = self._step()
         others = [login for login in self.seeds if login not in (SENDER, READER)]
         return [[login, demo_password(login), code_for(self.seeds[login], now)] for login in others]
+
+    def _step(self) -> Instant:
+        """Now, after the clock moved to the next code's first moment: a code works once, and nobody waits."""
+        self.skew[0] += STEP_US - self.gateway.ports.clock.now() % STEP_US
+        return self.gateway.ports.clock.now()
 
     async def signed(self) -> Signed:
         if self._signed is None:

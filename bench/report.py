@@ -119,7 +119,7 @@ class Report:
 def number(figure: float) -> str:
     if figure >= 100:
         return f"{figure:.0f}"
-    return f"{figure:.3g}"
+    return f"{figure:.3g}" if figure >= 0.001 else "0"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
