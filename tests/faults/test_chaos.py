@@ -118,7 +118,7 @@ async def _examined(county: County, sent: list[MessageId]) -> tuple[int, int, in
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "kills"), [(160, 3), pytest.param(10_000, 60, marks=pytest.mark.full)], ids=["short", "whole"]
+    ("deliveries", "kills"), [(100, 3), pytest.param(10_000, 60, marks=pytest.mark.full)], ids=["short", "whole"]
 )
 async def test_two_workers_on_postgresql_that_are_killed_deliver_everything_once(
     cluster: Cluster, tmp_path: Path, deliveries: int, kills: int
@@ -145,7 +145,7 @@ async def test_two_workers_on_postgresql_that_are_killed_deliver_everything_once
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "kills"), [(120, 2), pytest.param(10_000, 40, marks=pytest.mark.full)], ids=["short", "whole"]
+    ("deliveries", "kills"), [(80, 1), pytest.param(10_000, 40, marks=pytest.mark.full)], ids=["short", "whole"]
 )
 async def test_the_one_worker_on_sqlite_that_is_killed_delivers_everything_once(
     tmp_path: Path, deliveries: int, kills: int

@@ -60,7 +60,7 @@ async def _read(county: County, signed: Signed, told: Told, stop: asyncio.Event)
 
 @pytest.mark.parametrize(
     ("sends", "strikes"),
-    [(100, 5), pytest.param(10_000, 50, marks=pytest.mark.full)],
+    [(60, 5), pytest.param(10_000, 50, marks=pytest.mark.full)],
 )
 async def test_a_server_that_dies_under_sends_and_opens_loses_nothing_and_doubles_nothing(
     cluster: Cluster, sends: int, strikes: int
