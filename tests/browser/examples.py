@@ -108,6 +108,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
     "/granssnitt": ("", "/granssnitt"),
+    "/granssnitt/{kapitel}": ("", "/granssnitt/4"),
     "/sok": ("al-sos", "/sok?namn=AL-26-00000"),
     "/jour": ("", "/jour"),
     "/hjalp": ("al-sos", "/hjalp"),

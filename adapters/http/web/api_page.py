@@ -20,6 +20,7 @@ from adapters.http.openapi import described
 from adapters.http.routes import Call, Scope
 from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
+from gateway.errors import NotFoundError
 
 PATH: Final = "/granssnitt"
 KINDS: Final[Mapping[str, str]] = {
@@ -139,12 +140,29 @@ async def show(call: Call) -> web.Response:
     return await call.web.page(call, "api.html", title=call.tr("Gränssnitt för verksamhetssystem"), chapters=chapters())
 
 
+async def chapter(call: Call) -> web.Response:
+    """One chapter in full: all of them on one page is more than a first visit should load."""
+    number = call.part("kapitel")
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:3]) <= len(chapters()):
+        raise NotFoundError("no such chapter", swedish="Kapitlet finns inte.")
+    found = chapters()[int(number) - 1]
+    return await call.web.page(call, "api_chapter.html", title=found.name, chapter=found)
+
+
 ROUTES: Final = (
     page_row(
         "GET",
         PATH,
         show,
         N_("Gränssnitt för verksamhetssystem"),
+        audit="none: the contract is public",
+        scope=Scope.NONE,
+    ),
+    page_row(
+        "GET",
+        PATH + "/{kapitel}",
+        chapter,
+        N_("Anrop i gränssnittet"),
         audit="none: the contract is public",
         scope=Scope.NONE,
     ),
