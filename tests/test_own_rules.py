@@ -42,16 +42,14 @@ TAKES_SQL = {"execute", "executemany", "executescript", "exec_driver_sql", "text
 
 def sql_put_together(tree: ast.Module) -> Iterator[int]:
     """A statement is a constant; values are bound. f"", %, + and format() put values where names should be."""
-    for name in TAKES_SQL:
-        for node in [*_calls(tree, name), *_plain_calls(tree, name)]:
-            if node.args and _put_together(node.args[0]):
-                yield node.lineno
-
-
-def _plain_calls(tree: ast.Module, name: str) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
-            yield node
+        if isinstance(node, ast.Call) and node.args and _name(node.func) in TAKES_SQL and _put_together(node.args[0]):
+            yield node.lineno
+
+
+def _name(called: ast.expr) -> str:
+    """`execute` of both `execute(…)` and `connection.execute(…)`."""
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
 
 
 def _put_together(node: ast.expr) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -206,7 +208,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def test_packages_of_the_lock_are_installed_from_a_folder(tmp_path: Path) -> None:
-    """The case that must work, or the five that must not would prove nothing."""
+    """The case that must work, or the six that must not would prove nothing."""
     a_lock(tmp_path, a_wheel(tmp_path / "wheels"))
     started, said, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "wheels"))
     assert started, said
@@ -214,7 +216,7 @@ def test_packages_of_the_lock_are_installed_from_a_folder(tmp_path: Path) -> Non
 
 
 def test_a_package_with_a_changed_hash_is_not_installed(tmp_path: Path) -> None:
-    """Row S01, 1 of 5: the same name and version, other octets."""
+    """Row S01, 1 of 6: the same name and version, other octets."""
     a_lock(tmp_path, a_wheel(tmp_path / "wheels"))
     a_wheel(tmp_path / "wheels", body="print('ours now')\n")
     started, said, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "wheels"))
@@ -225,7 +227,7 @@ def test_a_package_with_a_changed_hash_is_not_installed(tmp_path: Path) -> None:
 
 
 def test_an_index_that_is_not_ours_gets_nothing_in(tmp_path: Path) -> None:
-    """Row S01, 2 of 5: somebody's index is asked first and has a package of that name and version."""
+    """Row S01, 2 of 6: somebody's index is asked first and has a package of that name and version."""
     a_lock(tmp_path, a_wheel(tmp_path / "wheels"))
     theirs = a_wheel(tmp_path / "index", body="print('ours now')\n")
     page = tmp_path / "index" / "parts" / "index.html"
@@ -239,7 +241,7 @@ def test_an_index_that_is_not_ours_gets_nothing_in(tmp_path: Path) -> None:
 
 
 def test_a_dependency_that_nobody_locked_is_not_fetched(tmp_path: Path) -> None:
-    """Row S01, 3 of 5: a typo or a newcomer among the needs of a locked package."""
+    """Row S01, 3 of 6: a typo or a newcomer among the needs of a locked package."""
     a_lock(tmp_path, a_wheel(tmp_path / "wheels", needs="partz"))
     a_wheel(tmp_path / "wheels", name="partz", body="print('nearly the same name')\n")
     started, said, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "wheels"))
@@ -249,18 +251,21 @@ def test_a_dependency_that_nobody_locked_is_not_fetched(tmp_path: Path) -> None:
 
 
 def test_a_source_package_is_never_built_on_the_machine(tmp_path: Path) -> None:
-    """Row S01, 4 of 5: building runs the package's own code, before anybody could look at it."""
-    import io
-    import tarfile
-
+    """Row S01, 4 of 6: building runs the package's own code, before anybody could look at it."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     source = wheels / "parts-1.0.tar.gz"
-    setup = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n".encode()
+    ran = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    files = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: parts\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n',
+        "own.py": ran,  # a builder of its own: pip needs nothing else to run it
+    }
     with tarfile.open(source, "w:gz") as archive:
-        entry = tarfile.TarInfo("parts-1.0/setup.py")
-        entry.size = len(setup)
-        archive.addfile(entry, io.BytesIO(setup))
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"parts-1.0/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     (tmp_path / "requirements.lock").write_text(f"parts==1.0 --hash=sha256:{digest}\n")
     started, _, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
@@ -270,10 +275,20 @@ def test_a_source_package_is_never_built_on_the_machine(tmp_path: Path) -> None:
 
 
 def test_a_version_that_is_gone_from_the_index_is_not_replaced_by_another(tmp_path: Path) -> None:
-    """Row S01, 5 of 5: withdrawn, and a newer one stands in its place."""
+    """Row S01, 5 of 6: withdrawn, and a newer one stands in its place."""
     a_lock(tmp_path, a_wheel(tmp_path / "wheels"))
     (tmp_path / "wheels" / "parts-1.0-py3-none-any.whl").unlink()
     a_wheel(tmp_path / "wheels", version="1.0.1")
+    started, said, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "wheels"))
+    assert not started
+    assert "parts==1.0" in said
+    assert packages == []
+
+
+def test_a_line_of_the_lock_without_a_hash_is_not_installed(tmp_path: Path) -> None:
+    """Row S01, 6 of 6: an edit of the lock that lost what it is for."""
+    a_wheel(tmp_path / "wheels")
+    (tmp_path / "requirements.lock").write_text("parts==1.0\n")
     started, said, packages = installs(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "wheels"))
     assert not started
     assert "parts==1.0" in said
