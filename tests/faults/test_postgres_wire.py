@@ -24,7 +24,7 @@ from tests.faults.wire import DIRECTIONS, Direction, Wire
 
 pytestmark = pytest.mark.slow
 SEED = 20260303
-HOW_MANY = [pytest.param(12, id="spread"), pytest.param(10_000, id="every message", marks=pytest.mark.full)]
+HOW_MANY = [pytest.param(9, id="spread"), pytest.param(10_000, id="every message", marks=pytest.mark.full)]
 Cut = tuple[Direction, int]
 
 

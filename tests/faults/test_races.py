@@ -371,8 +371,8 @@ async def _standing(stage: Stage, scene: Scene) -> list[str]:
 @pytest.mark.parametrize(
     ("engine", "most"),
     [
-        ("memory", 12),
-        ("sqlite", 4),
+        ("memory", 9),
+        ("sqlite", 3),
         ("postgres", 1),
         pytest.param("memory", 10_000, marks=pytest.mark.full),
         pytest.param("sqlite", 10_000, marks=pytest.mark.full),
