@@ -41,7 +41,7 @@ ROWS: Final[dict[str, Kind]] = {
     "D04": Kind(
         "kill between a file's sync and its commit", "SIGKILL by strace at each call of an upload, then a sweep"
     ),
-    "D05": Kind("disk full at start, middle, commit", "tmpfs of 4 to 64 MiB; the reserve of 5 %"),
+    "D05": Kind("disk full at start, middle, commit", "tmpfs of 8 to 64 MiB; the reserve of 5 %"),
     "D06": Kind("database locked by another process", "a second connection holds BEGIN IMMEDIATE"),
     "D10": Kind("a sync fails once, then succeeds", "EIO by strace; also a served gateway"),
     "D11": Kind("no file numbers, no memory", "RLIMIT_NOFILE and RLIMIT_AS, taken and given back"),
