@@ -140,10 +140,10 @@ async def test_a_reader_that_takes_nothing_is_cut_while_others_are_served(site: 
     """A slow reader: it asks again and again and reads nothing, until no more fits between us."""
     peer = await site.connect(window=4_096)
     peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
-    ask = site.request("GET", "/hjalp")
-    for _ in range(600):
+    ask = site.request("GET", "/granssnitt/4")  # more octets than the kernel's buffers take
+    for _ in range(300):
         peer.writer.write(ask)
-    for _ in range(100):
+    for _ in range(1_000):  # the pages are made one after the other, as fast as the machine is
         await asyncio.sleep(0.02)
         if any(connection._stalled is not None for connection in site.connections._open):
             break
