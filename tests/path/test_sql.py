@@ -380,12 +380,12 @@ async def test_a_shred_key_that_was_changed_or_is_gone_opens_nothing(made: Made,
 
 
 async def test_without_the_keys_of_the_log_nothing_is_opened(made: Made, copy: Path) -> None:
-    """Fail closed: no log, no content."""
+    """Fail closed: no log, no content. A store without its keys does not even start."""
     with sqlite3.connect(copy / "keys.db") as db:
         db.execute("DELETE FROM shred_key")
     db.close()
-    async with made.process(copy) as county:
-        with pytest.raises(GatewayError) as caught:
+    with pytest.raises(GatewayError) as caught:
+        async with made.process(copy) as county:
             await opens(county, made)
     assert caught.value.next_step
 
