@@ -8,6 +8,7 @@ stranger's page that reaches us by DNS rebinding comes with its own name.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import Final
@@ -98,6 +99,7 @@ def address_block(request: web.Request) -> str:
     return block_of(remote(request))
 
 
+@functools.lru_cache(maxsize=4096)
 def block_of(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
@@ -227,9 +228,12 @@ def methods_of(route: Route) -> tuple[str, ...]:
 
 def location_of(route: Route, request: web.Request, made: BaseModel) -> str:
     """Where what was made can be read (RFC 9110 §10.2.2); empty when the row names no place."""
-    named = {name: quote(str(value), safe="") for name, value in request.match_info.items()}
-    named |= {name: quote(str(getattr(made, name)), safe="") for name in type(made).model_fields}
-    return route.location.format_map(named)
+    if not route.location:
+        return ""
+    parts = {name for _, name, _, _ in Formatter().parse(route.location) if name}
+    own = parts & type(made).model_fields.keys()  # only what is named: an answer may be a whole page of lines
+    named = {name: getattr(made, name) if name in own else request.match_info[name] for name in parts}
+    return route.location.format_map({name: quote(str(value), safe="") for name, value in named.items()})
 
 
 def check(routes: Sequence[Route]) -> None:

@@ -29,6 +29,7 @@ from gateway.ports import Cursor, QueueSigns
 from gateway.states import DeliveryState
 
 R = TypeVar("R", bound=Row)
+AT_ONCE: Final = 64  # keys of one statement
 #: A cursor before everything: later than any instant, smaller than any id.
 _NEWEST: Final = {"at": 2**62, "after_id": ""}
 
@@ -82,8 +83,19 @@ class SqlReadings(ABC):
         return found
 
     async def get_many(self, row: type[R], keys: Sequence[tuple[str | int, ...]]) -> list[R]:
-        found = [await self.get(row, *key) for key in keys]
-        return [item for item in found if item is not None]
+        found: dict[tuple[str | int, ...], R] = {}
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            # As many places as the next power of two, so that there are few texts; the last key fills what is left.
+            places = 1 << (len(some) - 1).bit_length()
+            text, of = self.statements.by_keys[row, places]
+            padded = [*some, *[some[-1]] * (places - len(some))]
+            values = {
+                f"{name}_{at}": part for at, key in enumerate(padded) for name, part in zip(row.KEY, key, strict=True)
+            }
+            for item in map(of.row, await self._fetch(text.sql, text.params(values))):
+                found[item.key] = item
+        return [found[tuple(key)] for key in keys if tuple(key) in found]
 
     async def organisations(self) -> list[directory.Organisation]:
         return await self._read("organisations")

@@ -60,11 +60,15 @@ class Statements:
         def by_key(row: type[Row]) -> tuple[Text, Codec[Any]]:
             return compiled(statements.by_key(row), dialect), codec(row)
 
+        def by_keys(asked: tuple[type[Row], int]) -> tuple[Text, Codec[Any]]:
+            return compiled(statements.by_keys(*asked), dialect), codec(asked[0])
+
         def version(row: type[VersionedRow]) -> Text:
             return compiled(statements.version_of(row, lock=lock_facts), dialect)
 
         self.queries = _Made(query)
         self.by_key = _Made(by_key)
+        self.by_keys = _Made(by_keys)
         self._insert: _Made[type[Row], _Insertion] = _Made(lambda row: _inserting(row, dialect))
         self._delete: _Made[type[Row], Text] = _Made(lambda row: compiled(statements.delete(row), dialect))
         self._update: _Made[type[VersionedRow], Text] = _Made(lambda row: compiled(statements.update(row), dialect))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from adapters.sql.codec import codec
 from adapters.sql.tables import TABLES
@@ -442,6 +442,13 @@ def by_key(row: type[Row]) -> Any:
     """The row with a key."""
     table = _t(row)
     return _all(row).where(*(table.c[name] == bindparam(name) for name in row.KEY))
+
+
+def by_keys(row: type[Row], count: int) -> Any:
+    """The rows with any of `count` keys; each is met by the key's own index."""
+    table = _t(row)
+    keys = [and_(*(table.c[name] == bindparam(f"{name}_{at}") for name in row.KEY)) for at in range(count)]
+    return _all(row).where(or_(*keys))
 
 
 def version_of(row: type[Row], *, lock: bool) -> Any:
