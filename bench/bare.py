@@ -35,8 +35,14 @@ class Bare:
             await asyncio.to_thread(os.fsync, file.fileno())
         return web.Response(status=201)
 
-    async def get(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._path, chunk_size=PIECE)
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """Piece by piece: over TLS the library's own file response takes three times as long."""
+        response = web.StreamResponse(headers={"Content-Length": str(self._path.stat().st_size)})
+        await response.prepare(request)
+        with self._path.open("rb") as file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                await response.write(piece)
+        return response
 
 
 async def main(folder: Path) -> None:

@@ -62,15 +62,17 @@ async def verify(county: County, store: SqliteStore, *, sides: bool) -> float:
 
 
 async def hashed(county: County, store: SqliteStore) -> float:
-    """Records a second of SHA-256 alone, over the newest leaves; they are in memory before the clock starts."""
+    """Records a second of SHA-256 alone, as many as the log has; the newest are in memory before the clock starts."""
     name = county.gateway.auditor.origin(county.gateway.ports.clock.now())
     end = await store.log_size(name)
     leaves = [row.leaf for row in await store.leaves(name, max(0, end - SAMPLE), end)]
 
     def run() -> float:
+        passes = -(-end // len(leaves))  # a moment's measurement would catch a moment without neighbours
         started = time.perf_counter()
-        for leaf in leaves:
-            hashlib.sha256(leaf).digest()
-        return len(leaves) / (time.perf_counter() - started)
+        for _ in range(passes):
+            for leaf in leaves:
+                hashlib.sha256(leaf).digest()
+        return passes * len(leaves) / (time.perf_counter() - started)
 
     return await asyncio.to_thread(run)
