@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -86,6 +87,9 @@ async def measure(
     sets = {"path": path, "growth": (growth.measure,), "inbox": (growth.pages,), "peers": (rows.measure,)}
     sets["all"] = (*path, growth.measure, rows.measure)
     async with AsyncExitStack() as stack:
+        task = asyncio.current_task()
+        if task is not None:  # ended from outside, it still ends its peers and takes its folders away
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         pattern = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sambud-bench-")))
         tls.make(pattern)
         async with a_county(pattern):

@@ -61,16 +61,15 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of processor time of the process, its children, and the children that have ended."""
-        parents = _parents()
-        family = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in family} - family:
-            family |= more
-        return sum(_spent(pid) for pid in family)
+        return sum(_spent(pid) for pid in _family(self.process.pid))
 
     async def stop(self) -> None:
+        """End it and every process that it started, each by its id: Postfix's master outlives the shell before it."""
         if self.process.returncode is not None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        for pid in _family(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(END_S):
                 await self.process.wait()
@@ -83,6 +82,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _family(pid: int) -> set[int]:
+    """A process and all that descend from it."""
+    parents, family = _parents(), {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
 
 
 def _parents() -> dict[int, int]:
