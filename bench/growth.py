@@ -141,6 +141,7 @@ class _Place:
             "accept": (await self.server.ask("steps", cases=await self.server.ask("cases", count=STEP_CASES)))["all"]
         }
         found |= await self.server.ask("claims", count=64)
+        await self.server.ask("settle")
         found["api"] = statistics.median(await self.fetch("api"))
         found["page"] = statistics.median(await self.fetch("page"))
         await self.server.ask("publish")

@@ -8,6 +8,7 @@ unless it is asked for: most rows measure accepting, for the product and for its
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -32,6 +33,8 @@ from bench.raw import Raw, recorded
 from gateway.errors import SetupError
 from gateway.model.base import CaseId
 from gateway.model.path import Channel, Delivery
+from gateway.ports import Update, Work
+from gateway.states import TaskState
 
 
 class Served:
@@ -48,6 +51,7 @@ class Served:
         self._store = store
         self._history = History(county, store)
         self._groups: Groups | None = None
+        self._open: set[str] = set()
         self._work = AsyncExitStack()
 
     # --- what clients need -------------------------------------------------------------------------------------------
@@ -152,7 +156,16 @@ class Served:
         signed = await self._county.gateway.sessions.authenticate(reader)
         for task in await self._store.open_tasks(RECIPIENT, limit=count):
             await self._county.gateway.queue.open(signed, task.envelope)
+            self._open.add(task.envelope)
         return str(RECIPIENT)
+
+    async def settle(self) -> None:
+        """What was only sent to be measured is nobody's work any more: the open items stay as many as they were."""
+        while others := [
+            task for task in await self._store.open_tasks(RECIPIENT, limit=200) if task.envelope not in self._open
+        ]:
+            done = [dataclasses.replace(task, state=TaskState.DONE, version=task.version + 1) for task in others]
+            await self._store.commit(Work(changes=tuple(Update(task) for task in done)))
 
     async def claims(self, count: int) -> dict[str, float]:
         """Milliseconds of one claim of 32 due deliveries, and of delivering one, over `count` of them."""
