@@ -131,6 +131,7 @@ class Health:
         machine: Machine,
         clock: Clock,
         *,
+        left: Callable[[], Mapping[str, int]] = dict,
         reserve_percent: int = 5,  # "5 % of disk is reserved for the log" (security-decisions H2)
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -143,6 +144,7 @@ class Health:
         self._sessions = sessions
         self._machine = machine
         self._clock = clock
+        self._left = left
         self._reserve = reserve_percent
         self._seconds = seconds
         self._lock = asyncio.Lock()
@@ -188,6 +190,7 @@ class Health:
             unpublished=state.unpublished if state else None,
             lag_s=state.lag / SECOND if state else None,
             checkpoint_age_s=state.checkpoint_age / SECOND if state and state.checkpoint_age is not None else None,
+            left=self._left(),
             sessions=self._sessions.used_lately(),
             streams=self._presence.watchers,
             space=await asyncio.to_thread(self._machine.space),

@@ -158,6 +158,7 @@ class Signs:
     unpublished: int | None = None
     lag_s: float | None = None  # age of the oldest leaf that no checkpoint covers; 0 when all are covered
     checkpoint_age_s: float | None = None
+    left: Mapping[str, int] = field(default_factory=dict)  # channel -> arrivals that lie at its neighbour untaken
     sessions: int = 0
     streams: int = 0
     space: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # place -> (free, size) in octets

@@ -205,6 +205,10 @@ class Neighbour(Protocol):
     @property
     def channel(self) -> Channel: ...
 
+    @property
+    def left(self) -> Mapping[str, Reason]:
+        """Arrivals that lie at the neighbour for a person to look at, by their id there, and why they do."""
+
     async def hand_over(self, parcel: Parcel) -> Told:
         """Give it the parcel, or find that it has it already."""
 
@@ -212,10 +216,13 @@ class Neighbour(Protocol):
         """What became of a parcel in transit."""
 
     def arrivals(self) -> AsyncIterator[Arrived]:
-        """What waits for us now; what is not acknowledged comes again."""
+        """What waits for us now; what is not acknowledged comes again, what was left does not."""
 
     async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
-        """Called only when the arrival is durable here, or refused for good."""
+        """Called only when the arrival is durable here, or refused for good.
+
+        Where the sender was told that it arrived before we looked, a refused one stays at the neighbour (`left`).
+        """
 
     async def look_up(self, address: str) -> Seen: ...
 

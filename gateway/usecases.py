@@ -327,6 +327,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             sessions,
             ports.machine,
             clock,
+            left=channels.left,
             reserve_percent=chosen.reserve_percent,
         ),
         options=chosen,

@@ -39,6 +39,7 @@ class Wire:
     away: int = 0  # so many hand-overs fail before the next works
     carried: list[str] = field(default_factory=list)  # ids, as often as they were handed over
     answers: list[tuple[str, Answer]] = field(default_factory=list)
+    left: dict[str, Reason] = field(default_factory=dict)  # this wire tells its sender: nothing is left
 
     async def hand_over(self, parcel: Parcel) -> Told:
         if self.away:

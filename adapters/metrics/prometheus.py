@@ -150,6 +150,7 @@ class _Gauges:
         self.draining = gauge("draining", "1 while the process is being stopped")
         self.deliveries = gauge("deliver_deliveries", "Deliveries in a state, counted to 10 000", "state")
         self.oldest = gauge("deliver_oldest_due_seconds", "How long the oldest due delivery has waited")
+        self.left = gauge("channel_left", "Arrivals that lie at a neighbour, refused or unreadable here", "channel")
         self.leaves = gauge("audit_leaves", "Leaves of this year's log")
         self.unpublished = gauge("audit_unpublished_leaves", "Leaves that no checkpoint covers yet")
         self.lag = gauge("audit_lag_seconds", "Age of the oldest leaf that no checkpoint covers")
@@ -166,6 +167,8 @@ class _Gauges:
         self.draining.set(signs.draining)
         for state, number in (signs.deliveries or {}).items():
             self.deliveries.labels(state).set(number)
+        for channel, number in signs.left.items():
+            self.left.labels(channel).set(number)
         for place, (free, size) in signs.space.items():
             self.free.labels(place).set(free)
             self.size.labels(place).set(size)

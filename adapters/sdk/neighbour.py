@@ -39,10 +39,15 @@ class SdkNeighbour:
     def __init__(self, api: SdkApi, addresses: Sequence[str]) -> None:
         self._api = api
         self._addresses = tuple(addresses)
+        self._left: dict[str, Reason] = {}
 
     @property
     def channel(self) -> Channel:
         return Channel.SDK
+
+    @property
+    def left(self) -> Mapping[str, Reason]:
+        return self._left
 
     async def hand_over(self, parcel: Parcel) -> Told:
         try:
@@ -72,6 +77,7 @@ class SdkNeighbour:
         return told
 
     async def arrivals(self) -> AsyncIterator[Arrived]:
+        listed: set[str] = set()
         for address in self._addresses:
             function = address.partition("#")[2]
             try:
@@ -79,10 +85,13 @@ class SdkNeighbour:
             except (ServiceAwayError, NotTakenError) as trouble:
                 log.warning("the message service does not list", kind=type(trouble).__name__)
                 return
+            listed.update(waiting)
             for identifier in waiting:
-                arrived = await self._arrived(identifier)
+                arrived = await self._arrived(identifier) if identifier not in self._left else None
                 if arrived is not None:
                     yield arrived
+        # What a person took off the service is no longer left there.
+        self._left = {name: reason for name, reason in self._left.items() if name in listed}
 
     async def _arrived(self, identifier: str) -> Arrived | None:
         try:
@@ -91,12 +100,18 @@ class SdkNeighbour:
         except (ServiceAwayError, NotTakenError) as trouble:
             log.warning("the message service does not hand out", kind=type(trouble).__name__)
         except (RejectedError, ValueError):
-            # The service has receipted it already (NEW is final), so nobody is told; it stays there for a person.
-            log.error("a message from SDK cannot be read", message=identifier)
+            self._leave(identifier, Reason.STRUCTURE)
         return None
 
+    def _leave(self, identifier: str, reason: Reason) -> None:
+        """NEW is final: its sender was told ACCEPTED before we looked, so only a person may take it off the service."""
+        self._left[identifier] = reason
+        log.error("a message from SDK is left at the service", message=identifier, reason=str(reason))
+
     async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
-        """NEW was receipted by the service: taken or refused here, it is off its list; a refusal is in our log."""
+        if not answer.taken:
+            self._leave(arrived.id, answer.reason)
+            return
         try:
             await self._api.delete(arrived.id)
         except (ServiceAwayError, NotTakenError) as trouble:

@@ -23,7 +23,7 @@ from adapters.sdk.faults import RejectedError
 from gateway.forms import FormCatalogue
 from gateway.readable import markdown
 from tests.clock import ManualClock
-from tests.sdk.test_exchange import serving
+from tests.sdk.federation import serving
 from tests.sdk.test_message import ID, a_message
 
 OPENAPI: dict[str, Any] = yaml.safe_load(
