@@ -28,7 +28,7 @@ from gateway.integrity import Integrity
 from gateway.model.base import HOUR, MINUTE, SECOND, Fact, Instant
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Channel, Conversation, Delivery, Envelope, Message, Way
-from gateway.neighbours import OF_THE_WAY, Circuit, Neighbour, Reason, Telling, Told
+from gateway.neighbours import OF_THE_WAY, PACES, Circuit, Neighbour, Reason, Telling, Told
 from gateway.parcels import Parcels
 from gateway.ports import (
     AttachmentSealer,
@@ -231,7 +231,7 @@ class Channels:
 
     def _judge(self, channel: Channel, told: Told) -> None:
         circuit = self._circuits[channel]
-        if told.telling is Telling.DELAYED:
+        if told.telling is Telling.DELAYED and told.reason is not Reason.BUSY:
             circuit.failed(self._clock.now())
         else:
             circuit.worked()
@@ -244,7 +244,7 @@ class Channels:
             reason=str(told.reason),
         )
         if following.state is DeliveryState.QUEUED:
-            following = dataclasses.replace(following, due_at=Instant(now + back_off(following.attempts)))
+            following = self._again_later(following, now)
         elif following.state is DeliveryState.IN_TRANSIT:
             following = dataclasses.replace(following, due_at=Instant(now + ASK_AGAIN))
         elif following.state is DeliveryState.DELIVERED:
@@ -275,6 +275,17 @@ class Channels:
         await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
         if following.state is DeliveryState.DELIVERED:
             await self._forget(envelope)
+
+    def _again_later(self, delivery: Delivery, now: Instant) -> Delivery:
+        """Due again at the channel's own pace, for as long as the channel is worth trying."""
+        pace = PACES.get(delivery.channel)
+        if pace is None:
+            return dataclasses.replace(delivery, due_at=Instant(now + back_off(delivery.attempts)))
+        return dataclasses.replace(
+            delivery,
+            due_at=Instant(now + pace.pause(delivery.attempts)),
+            expires_at=pace.ends(delivery.expires_at, delivery.attempts, now),
+        )
 
     async def _next_way(self, ended: Delivery, envelope: Envelope, told: Told) -> Delivery | None:
         """A delivery on the way that the sender listed after this one, when the way was at fault (§2.2)."""

@@ -10,13 +10,14 @@ handed over twice is one message; nothing in here is kept.
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from gateway.forms import Form
-from gateway.model.base import EnvelopeId, Instant, MessageId
+from gateway.model.base import DAY, MINUTE, SECOND, EnvelopeId, Instant, MessageId
 from gateway.model.directory import Inbox
 from gateway.model.path import Channel, Origin
 
@@ -35,6 +36,7 @@ class Reason(StrEnum):
 
     NONE = ""
     UNREACHABLE = "unreachable"
+    BUSY = "busy"  # the neighbour is there, and this recipient is not to be had now
     NO_RECEIPT = "no-receipt"
     NOT_CONNECTED = "not-connected"
     MALWARE = "malware"
@@ -51,12 +53,16 @@ class Reason(StrEnum):
 
 
 #: About the way: another way may do.
-OF_THE_WAY: Final = frozenset({Reason.UNREACHABLE, Reason.NO_RECEIPT, Reason.NOT_CONNECTED})
+OF_THE_WAY: Final = frozenset({Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED})
 
 #: What happened, and what to do, as a colleague would say it.
 IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNREACHABLE: (
         "Mottagarens system svarar inte.",
+        "Systemet försöker igen. Ring mottagaren om det är bråttom.",
+    ),
+    Reason.BUSY: (
+        "Mottagarens system tar inte emot just nu.",
         "Systemet försöker igen. Ring mottagaren om det är bråttom.",
     ),
     Reason.NO_RECEIPT: (
@@ -225,6 +231,34 @@ class Neighbour(Protocol):
         """
 
     async def look_up(self, address: str) -> Seen: ...
+
+    def expires(self) -> Instant | None:
+        """When the first of the certificates that this channel needs ends; None: it needs none, or cannot say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a channel tries again: pauses that double from `first` to `longest`, and when it gives up."""
+
+    first: int = 5 * SECOND
+    longest: int = 15 * MINUTE
+    give_up: int | None = None  # after the first failure; None: when the form's time to live ends
+
+    def pause(self, attempts: int) -> int:
+        """With jitter, so that retries do not march in step."""
+        longest = min(self.first * 2 ** min(max(attempts - 1, 0), 16), self.longest)
+        return int(longest * random.uniform(0.75, 1.0))  # noqa: S311
+
+    def ends(self, expires: Instant, attempts: int, now: Instant) -> Instant:
+        """Until when it is tried, told when an attempt has failed."""
+        return Instant(min(expires, now + self.give_up)) if self.give_up and attempts == 1 else expires
+
+
+#: Channels with a pace of their own. E-mail: RFC 5321 §4.5.4.1 wants retries for four to five days; queues of others
+#: (greylists among them) expect minutes between two tries, never seconds.
+PACES: Final[Mapping[Channel, Pace]] = {
+    Channel.SMIME: Pace(first=7 * MINUTE, longest=66 * MINUTE, give_up=5 * DAY),
+}
 
 
 @dataclass(slots=True)

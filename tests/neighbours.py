@@ -11,7 +11,7 @@ from adapters.memory import MemoryStore
 from gateway.canonical import dumps
 from gateway.demo_federated import sdk_address
 from gateway.demo_federated import seen_from as seen
-from gateway.model.base import SECOND
+from gateway.model.base import SECOND, Instant
 from gateway.model.path import Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
 from tests.clock import ManualClock
@@ -68,6 +68,9 @@ class Wire:
 
     async def look_up(self, address: str) -> Seen:
         return Seen(exists=None)
+
+    def expires(self) -> Instant | None:
+        return None
 
 
 async def as_arrival(parcel: Parcel) -> Arrived:

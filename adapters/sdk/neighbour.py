@@ -22,6 +22,7 @@ from adapters.sdk.client import NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError, reason_of
 from adapters.sdk.model import DIARY_ROOT, Attention, Document, Identifier, Message, Party, Reference
 from gateway.canonical import dumps
+from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
 from gateway.readable import markdown
@@ -120,6 +121,9 @@ class SdkNeighbour:
     async def look_up(self, address: str) -> Seen:
         """The address book is a directory import; the API itself cannot say."""
         return Seen(exists=None, takes=("application/pdf",), max_octets=30_000_000)
+
+    def expires(self) -> Instant | None:
+        return None
 
 
 # --- out -------------------------------------------------------------------------------------------------------------
