@@ -40,6 +40,7 @@ from gateway.ports import (
     ShredKeys,
     Store,
     Update,
+    Vault,
     Work,
 )
 from gateway.states import DeliveryEvent, DeliveryState
@@ -67,6 +68,7 @@ class Channels:
         opener: Opener,
         attachments: AttachmentSealer,
         shred: ShredKeys,
+        vault: Vault,
         auditor: Auditor,
         clock: Clock,
         *,
@@ -76,7 +78,7 @@ class Channels:
         self._directory = directory
         self._integrity = integrity
         self._opener = opener
-        self._parcels = Parcels(store, blobs, forms, attachments)
+        self._parcels = Parcels(store, blobs, forms, attachments, vault)
         self._shred = shred
         self._auditor = auditor
         self._clock = clock

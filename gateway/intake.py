@@ -40,6 +40,7 @@ from gateway.model.path import (
 )
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Reason
 from gateway.outside_answers import Joint, OutsideAnswers
+from gateway.parcels import sealed_references
 from gateway.ports import (
     AttachmentKey,
     AttachmentSealer,
@@ -250,6 +251,7 @@ class Intake:
             reference=arrived.id,
         )
         receipt = await self._sealer.receipt(envelope, ReceiptKind.DELIVERED, at=now)
+        references = await sealed_references(self._vault, recipient.administration, arrived)
         ended, entries = await self._told(place, content, now)
         if joint is not None:
             ended = [*ended, *await self._answers.changes(directory, place, message, content.body, joint, now)]
@@ -265,7 +267,7 @@ class Intake:
             Insert(receipt),
             Insert(delivered_task(envelope, message, now)),
             Insert(notice(envelope, "message_received", now)),
-            Insert(self._arrival(arrived, recipient, message.id, fingerprint, Reason.NONE)),
+            Insert(self._arrival(arrived, recipient, message.id, fingerprint, Reason.NONE, references)),
         ]
         entry = await self._auditor.entry(
             AuditAction.RECEIVED,
@@ -369,7 +371,13 @@ class Intake:
         )
 
     def _arrival(
-        self, arrived: Arrived, recipient: Inbox, message: MessageId, fingerprint: bytes, reason: Reason
+        self,
+        arrived: Arrived,
+        recipient: Inbox,
+        message: MessageId,
+        fingerprint: bytes,
+        reason: Reason,
+        references: bytes = b"",
     ) -> Arrival:
         return Arrival(
             administration=recipient.administration,
@@ -380,6 +388,7 @@ class Intake:
             fingerprint=fingerprint,
             answer=str(reason),
             at=self._clock.now(),
+            references=references,
         )
 
 

@@ -121,6 +121,15 @@ class Told:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MatterReference:
+    """What a party outside calls the matter, in a code system of its choice: it may be an identity number."""
+
+    root: str
+    extension: str
+    label: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelFile:
     """A file of a parcel: its plaintext is read by calling `read`, in pieces, as often as needed."""
@@ -136,7 +145,8 @@ class Parcel:
     """One opened projection on its way out; in memory only.
 
     `id` is the envelope's and is the message's id to the neighbour: one for each recipient, the same in every attempt.
-    `replies_to` is the neighbour's id of the message that this one answers.
+    `replies_to` is the neighbour's id of the message that this one answers, `references` what its sender called the
+    matter in it: they go back with the answer.
     """
 
     id: EnvelopeId
@@ -153,6 +163,7 @@ class Parcel:
     body: Mapping[str, Any]
     data: Mapping[str, Any]  # the form for a gateway like this one: what `Arrived.data` is on the other side
     created: Instant
+    references: tuple[MatterReference, ...] = ()
     files: tuple[ParcelFile, ...] = ()
 
 
@@ -179,6 +190,7 @@ class Arrived:
     text: str
     created: Instant
     original: bytes
+    references: tuple[MatterReference, ...] = ()  # all of them, to be given back in an answer
     data: Mapping[str, Any] | None = None  # a form of ours, as it was sent
     files: tuple[ArrivedFile, ...] = ()
 

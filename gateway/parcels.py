@@ -6,23 +6,31 @@ held. A parcel lives in a worker's memory; its files are read from their blobs w
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Final
 
+from gateway.canonical import dumps
 from gateway.directory import Snapshot
 from gateway.errors import EnvelopeError
 from gateway.forms import FormCatalogue
-from gateway.model.base import AttachmentId, MessageId
+from gateway.model.base import AdministrationId, AttachmentId, MessageId
 from gateway.model.keys import KeyRecord
-from gateway.model.path import Attachment, Case, Channel, Conversation, Envelope, Message, Way
-from gateway.neighbours import Parcel, ParcelFile
-from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Opened, Store
+from gateway.model.path import Arrival, Attachment, Case, Channel, Conversation, Envelope, Message, Way
+from gateway.neighbours import Arrived, MatterReference, Parcel, ParcelFile
+from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Opened, Store, Vault
+
+#: More references than this in one message are nobody's names of a matter.
+MAX_REFERENCES: Final = 50
 
 
 class Parcels:
     """Makes parcels."""
 
-    def __init__(self, store: Store, blobs: Blobs, forms: FormCatalogue, attachments: AttachmentSealer) -> None:
+    def __init__(
+        self, store: Store, blobs: Blobs, forms: FormCatalogue, attachments: AttachmentSealer, vault: Vault
+    ) -> None:
+        self._vault = vault
         self._store = store
         self._blobs = blobs
         self._forms = forms
@@ -50,6 +58,7 @@ class Parcels:
         own = next((route for route in directory.ways_to(sender.id) if route.channel is way.channel), None)
         theirs = next((route for route in directory.ways_to(envelope.inbox) if route.channel is way.channel), None)
         conversation = await self.conversation(envelope, way.channel)
+        replies_to, references = await self._answered(message, envelope, way.channel)
         return Parcel(
             id=envelope.id,
             message=message.id,
@@ -59,7 +68,8 @@ class Parcels:
             address=way.address,
             pin=theirs.pin if theirs and theirs.address == way.address else "",
             conversation=conversation.id,
-            replies_to=await self._replies_to(message, envelope, way.channel),
+            replies_to=replies_to,
+            references=references,
             case_reference=case.reference,
             form=self._forms.get(message.form_type, message.form_version),
             body=opened.body,
@@ -94,22 +104,29 @@ class Parcels:
             "endorsements": endorsements,
         }
 
-    async def _replies_to(self, message: Message, envelope: Envelope, channel: Channel) -> str:
-        """What the recipient knows the answered message as: its own id when it wrote it, our envelope's when we did."""
+    async def _answered(
+        self, message: Message, envelope: Envelope, channel: Channel
+    ) -> tuple[str, tuple[MatterReference, ...]]:
+        """What the recipient knows the answered message as, and what it called the matter in it.
+
+        The message's own id when the recipient wrote it, our envelope's when we did.
+        """
         if message.in_reply_to is None:
-            return ""
+            return "", ()
         answered = await self._store.get(Message, message.in_reply_to)
         if answered is None:
-            return ""
+            return "", ()
         arrivals = [row for row in await self._store.arrivals_of(answered.id) if row.channel is channel]
         if arrivals and answered.sender == envelope.inbox:
             # Each seat got it under an id of its own: the answer names the one that its sender was sent.
             own = [row for row in arrivals if row.inbox == message.sender]
-            return (own or arrivals)[0].id
+            if not own:
+                return arrivals[0].id, ()  # what another authority was told is not this one's to give back
+            return own[0].id, await _references(self._vault, own[0])
         for earlier in await self._store.envelopes_of(answered.id):
             if earlier.inbox == envelope.inbox and not earlier.sender_copy:
-                return earlier.id
-        return ""
+                return earlier.id, ()
+        return "", ()
 
     async def _file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
         rows = await self._store.attachments_under(envelope.id)
@@ -130,3 +147,21 @@ def form_data(
 ) -> dict[str, Any]:
     """What a gateway like this one reads a form from."""
     return {"form": [form_type, form_version], "body": dict(body), "message": message, "case": case_reference}
+
+
+async def sealed_references(vault: Vault, administration: AdministrationId, arrived: Arrived) -> bytes:
+    """What the sender called the matter, as its arrival keeps it; empty when it called it nothing."""
+    told = [[one.root, one.extension, one.label] for one in arrived.references[:MAX_REFERENCES]]
+    return await vault.seal_field(administration, _context(arrived.channel, arrived.id), dumps(told)) if told else b""
+
+
+async def _references(vault: Vault, arrival: Arrival) -> tuple[MatterReference, ...]:
+    if not arrival.references:
+        return ()
+    context = _context(arrival.channel, arrival.id)
+    told = json.loads(await vault.open_field(arrival.administration, context, arrival.references))
+    return tuple(MatterReference(*one) for one in told)
+
+
+def _context(channel: Channel, identifier: str) -> str:
+    return f"{Arrival.TABLE}|{channel}|{identifier}|references"

@@ -254,6 +254,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.opener,
         ports.attachments,
         ports.shred,
+        vault,
         auditor,
         clock,
         owner=owner,

@@ -88,13 +88,3 @@ class Message:
     documents: tuple[Document, ...]
     refers_to: str = ""
     generating_system: Identifier | None = None
-
-
-def reply_ids(answered: Message, new_id: str) -> tuple[str, str, str]:
-    """(message, conversation, refers to) of a reply or a supplement (B1.3.3 §4.3.2; sdk.md §5)."""
-    return new_id, answered.conversation, answered.id
-
-
-def reply_references(answered: Message) -> tuple[Reference, ...]:
-    """The sender's references, which the receiver must return in the reply's recipient."""
-    return answered.sender.attention.references

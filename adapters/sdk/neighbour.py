@@ -24,7 +24,7 @@ from adapters.sdk.model import DIARY_ROOT, Attention, Document, Identifier, Mess
 from gateway.canonical import dumps
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
-from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
+from gateway.neighbours import Answer, Arrived, ArrivedFile, MatterReference, Parcel, Reason, Seen, Telling, Told
 from gateway.readable import markdown
 
 #: The file that a form travels in; what is not one of ours has none, or one that does not parse.
@@ -136,7 +136,9 @@ def outgoing(parcel: Parcel) -> tuple[Message, tuple[Streamed, ...]]:
     async def octets() -> AsyncIterator[bytes]:
         yield data
 
-    reference = Reference(id=Identifier(DIARY_ROOT, parcel.case_reference), label=parcel.case_reference)
+    own = Reference(id=Identifier(DIARY_ROOT, parcel.case_reference), label=parcel.case_reference)
+    # "The receiver must return the sender's reference id when replying" (B1.3.3 §4.3.2.3).
+    theirs = tuple(Reference(id=Identifier(one.root, one.extension), label=one.label) for one in parcel.references)
     text = markdown(parcel.form, parcel.body)
     message = Message(
         id=str(parcel.id),
@@ -144,9 +146,8 @@ def outgoing(parcel: Parcel) -> tuple[Message, tuple[Streamed, ...]]:
         created=parcel.created,
         label=f"{parcel.form.title}, {parcel.case_reference}",
         confidential=True,
-        sender=_party(parcel.sender_address, parcel.sender.name, (reference,)),
-        # The recipient's own reference is not known apart from ours: both gateways name a case alike.
-        recipient=_party(parcel.address, parcel.recipient.name, (reference,) if parcel.replies_to else ()),
+        sender=_party(parcel.sender_address, parcel.sender.name, (own,)),
+        recipient=_party(parcel.address, parcel.recipient.name, theirs),
         documents=(Document(id="1", name=parcel.form.title, index="1", texts=(text,)),),
         refers_to=parcel.replies_to,
         generating_system=GENERATOR,
@@ -196,6 +197,7 @@ def incoming(message: Message, original: bytes) -> Arrived:
         conversation=message.conversation,
         replies_to=message.refers_to,
         reference=references[0].id.extension if references else "",
+        references=tuple(MatterReference(one.id.root, one.id.extension, one.label) for one in references),
         subject=message.label,
         text="\n\n".join(text for document in message.documents for text in document.texts),
         created=message.created,

@@ -275,7 +275,8 @@ class Arrival(Row):
     """That a neighbour handed us a message: unique by its id there, so that it comes in once.
 
     `fingerprint` is an HMAC of what came, under the administration's K1.i: the same id with other content is refused.
-    `answer` is the code that the neighbour was told, empty when it was taken.
+    `answer` is the code that the neighbour was told, empty when it was taken. `references` is what the sender called
+    the matter, sealed under the administration's keys: it goes back with an answer (SDK, B1.3.3 §4.3.2.3).
     """
 
     TABLE: ClassVar[str] = "arrival"
@@ -288,6 +289,7 @@ class Arrival(Row):
     fingerprint: bytes
     answer: str
     at: Instant
+    references: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

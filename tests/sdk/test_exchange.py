@@ -13,6 +13,7 @@ from tests.county import ALVESTA, SEAT_E, SEAT_N
 from tests.sdk.federation import Federation, received, sent, states
 
 pytestmark = pytest.mark.slow
+PERSON = "199006022397"  # a test number, as in tests/test_clear_columns.py
 
 
 async def test_a_referral_and_its_answer_go_over_the_api_and_are_receipted(federation: Federation) -> None:
@@ -116,3 +117,35 @@ async def test_the_subject_names_form_and_case_and_no_person(federation: Federat
     _, case, _ = await sent(federation, (SEAT_E,))
     await first.gateway.channels.run_once(Channel.SDK)
     assert seen == [f"Uppdragsblankett, {case.reference}"]
+
+
+async def test_a_reply_keeps_the_conversation_and_gives_every_reference_of_the_sender_back(
+    federation: Federation,
+) -> None:
+    """sdk.md §5, B1.3.3 §4.3.2.3: a foreign client's names of the matter, whatever their code system; sealed between."""
+    first, second = federation.pair.first, federation.pair.second
+    _, _, message = await sent(federation)
+    await first.gateway.channels.run_once(Channel.SDK)
+    theirs = [
+        {"root": "dnr", "extension": "SN-2026-17", "label": "Vårt ärende"},
+        {"root": "1.2.752.129.2.1.3.1", "extension": PERSON, "label": "Den det gäller"},
+    ]
+    box = federation.service._boxes["county"]
+    asked = {name: kept.attributes for name, kept in box.items()}
+    for attributes in asked.values():
+        attributes["senderAttention"] = {**attributes["senderAttention"], "referenceId": theirs}
+    await federation.exchange(1)
+    ekeliden, novus = await second.sign_in("ek-chef"), await second.sign_in("no-chef")
+    await second.open(ekeliden, SEAT_E, message)
+    await second.open(novus, SEAT_N, message)
+    proposal = await second.gateway.answers.propose(ekeliden, SEAT_E, message, second.answer())
+    await second.deliver()
+    await second.gateway.answers.confirm(novus, SEAT_N, proposal.message)
+    await second.gateway.channels.run_once(Channel.SDK)
+    [reply] = [kept.attributes for kept in federation.service._boxes["alvesta"].values() if kept.status == "NEW"]
+    assert reply["recipientAttention"]["referenceId"] == theirs
+    assert reply["refToMessageId"] in asked
+    assert reply["conversationId"] == asked[reply["refToMessageId"]]["conversationId"]
+    kept = await second.store.arrivals_of(message)
+    assert len(kept) == 2
+    assert all(row.references and PERSON.encode() not in row.references for row in kept)

@@ -27,8 +27,6 @@ from adapters.sdk.model import (
     Party,
     Person,
     Reference,
-    reply_ids,
-    reply_references,
 )
 from adapters.sdk.rules import NAMESPACE
 from adapters.sdk.xml import MAX_OCTETS, NotWellFormedError, TooLargeError, parse
@@ -204,13 +202,6 @@ def test_what_breaks_a_rule_is_not_written() -> None:
         sdk.write(a_message(documents=(Document(id="1"),)))
     with pytest.raises(RejectedError):
         sdk.write(a_message(label=""))
-
-
-def test_a_reply_keeps_the_conversation_and_returns_the_senders_references() -> None:
-    """sdk.md §5."""
-    answered = a_message()
-    assert reply_ids(answered, "new") == ("new", answered.conversation, answered.id)
-    assert [one.id.extension for one in reply_references(answered)] == ["SN-2026-17"]
 
 
 # --- hostile documents -----------------------------------------------------------------------------------------------
