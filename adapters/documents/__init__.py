@@ -1,1 +1,1 @@
-"""Documents: the form as a PDF that keeps, read back with care; and the child processes that do such work."""
+"""Documents: child processes with limits, for work on octets that came from outside."""

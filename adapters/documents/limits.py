@@ -1,4 +1,4 @@
-"""The first thing a child process runs: it takes from itself what its work does not need, then does the work.
+"""The first thing that a child process runs: it takes from itself what its work does not need, then does the work.
 
 Why this exists: a parser of what came from outside is where an attacker's octets meet code. So that code gets a process
 with bounded memory and processor time, that can write no file, has no network, and gains no rights by starting anything
