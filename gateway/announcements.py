@@ -22,6 +22,7 @@ from gateway.channels import HAND_OVER_S, Channels
 from gateway.directory import Directory, Snapshot
 from gateway.errors import ConflictError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import NOTICE
 from gateway.model.base import EnvelopeId, MessageId
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
@@ -30,7 +31,7 @@ from gateway.neighbours import Parcel, Telling, Told
 from gateway.parcels import form_data
 from gateway.ports import Clock, Store, Update, Work
 
-FORM: Final = ("case_notice", 1)
+FORM: Final = (NOTICE, 1)
 BATCH: Final = 50
 #: What is told outside; every other notice is for our own pages and members.
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {

@@ -24,6 +24,8 @@ from gateway.deputies import Deputies
 from gateway.directory import Snapshot
 from gateway.errors import ConflictError, NotFoundError, RecipientError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import ANSWER as BOARD_RESPONSE
+from gateway.forms.names import REFERRAL
 from gateway.model.base import EnvelopeId, InboxId, Instant, MessageId
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
@@ -34,12 +36,12 @@ from gateway.ports import Change, Clock, Insert, Sealer, Store, Update, Work
 from gateway.recalls import closed
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
-from gateway.sending import REFERRAL, Sending
+from gateway.sending import Sending
 from gateway.sessions import Signed
 from gateway.states import ANSWER, CASE, AnswerEvent, AnswerState, CaseEvent, TaskState, step
 from gateway.store import Acceptance, Accepted
 
-FORM: Final = ("board_response", 1)
+FORM: Final = (BOARD_RESPONSE, 1)
 #: The unit that a result proposes first, and what the answer does to the case.
 RESULTS: Final[Mapping[str, tuple[CaseEvent, tuple[str, ...]]]] = {
     "EKELIDEN": (CaseEvent.MATCH, ("ekeliden",)),

@@ -190,7 +190,7 @@ class Attachments:
             outcome="accepted",
         )
         # A crash before this commit leaves a blob that no row names: the worker sweeps it.
-        expects = tuple(_until(fact, named_by) for fact in standing.facts)
+        expects = tuple(named_until(fact, named_by) for fact in standing.facts)
         await self._store.commit(Work(expects=expects, changes=(Insert(row),), entries=(entry,)))
         return row
 
@@ -294,7 +294,7 @@ async def sealed_file(
     return file, blob
 
 
-def _until(fact: Fact, instant: Instant) -> Fact:
+def named_until(fact: Fact, instant: Instant) -> Fact:
     """`fact`, and not later than `instant`."""
     return dataclasses.replace(fact, valid_until=min(fact.valid_until or instant, instant))
 

@@ -7,17 +7,14 @@ their own. An answer from outside moves a case of ours as one from within does, 
 
 from __future__ import annotations
 
-import secrets
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
 
 from gateway.answers import RESULTS
-from gateway.cases import REFERENCE_SPACE, moved
+from gateway.arrival import Content, Joint, Place
+from gateway.cases import REFERENCE_TRIES, drawn_reference, moved
+from gateway.directory import Snapshot
 from gateway.errors import ConflictError
-from gateway.forms import Form
+from gateway.forms.names import ANSWER, REFERRAL
 from gateway.integrity import Integrity
 from gateway.model.base import CaseId, Instant, MessageId
 from gateway.model.classes import Stage
@@ -26,32 +23,6 @@ from gateway.model.path import Arrival, Case, CaseParty, Conversation, Envelope,
 from gateway.neighbours import Arrived
 from gateway.ports import Change, Clock, Insert, Store, Update
 from gateway.states import CASE, CaseEvent, CaseState
-
-REFERRAL: Final = "placement_referral"
-ANSWER: Final = "board_response"
-REFERENCE_TRIES: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What an arrival is to us: a form and its projection. `message` is the sender's id of it, when it has one."""
-
-    form: Form
-    body: Mapping[str, Any]
-    message: str
-    consents: tuple[Mapping[str, Any], ...] = ()
-    data: Mapping[str, Any] | None = None  # all that came, for what else it holds
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """From whom, to whom, and where it belongs."""
-
-    sender: Inbox
-    recipient: Inbox
-    case: Case
-    new_case: bool
-    known: bool  # the conversation is on record
 
 
 class Belonging:
@@ -62,14 +33,35 @@ class Belonging:
         self._integrity = integrity
         self._clock = clock
 
-    async def place(self, arrived: Arrived, sender: Inbox, recipient: Inbox, content: Content) -> Place:
+    async def place(
+        self, directory: Snapshot, arrived: Arrived, sender: Inbox, recipient: Inbox, content: Content
+    ) -> Place:
         """The case of a conversation with this sender, or a new one in the recipient's name."""
         known = await self._store.get(Conversation, arrived.channel, arrived.conversation, sender.id)
         case = await self._store.get(Case, known.case) if known is not None else None
         if case is not None:
             return Place(sender, recipient, await self._integrity.check(case), new_case=False, known=True)
+        case = await self._asked_of_both(directory, arrived, sender, recipient)
+        if case is not None:
+            return Place(sender, recipient, await self._integrity.check(case), new_case=False, known=False)
         new = await self._new_case(arrived, sender, recipient, content)
         return Place(sender, recipient, new, new_case=True, known=False)
+
+    async def _asked_of_both(
+        self, directory: Snapshot, arrived: Arrived, sender: Inbox, recipient: Inbox
+    ) -> Case | None:
+        """The case of a request that came to both seats of a board, when one seat writes to the other about it.
+
+        Seats that share no gateway hold their conversations with who asked, none with each other; the request has one
+        id at both.
+        """
+        board = directory.board_of(recipient.id)
+        if board is None or sender.id not in board.seats:
+            return None
+        request = await self._store.get(Message, str((arrived.data or {}).get("answers", "")))
+        if request is None or recipient.id not in {row.inbox for row in await self._store.deliveries_of(request.id)}:
+            return None
+        return await self._store.get(Case, request.case)
 
     async def _new_case(self, arrived: Arrived, sender: Inbox, recipient: Inbox, content: Content) -> Case:
         now = self._clock.now()
@@ -91,8 +83,7 @@ class Belonging:
         if _speakable(theirs) and await self._store.case_by_reference(theirs) is None:
             return theirs
         for _ in range(REFERENCE_TRIES):
-            year = datetime.fromtimestamp(now / 1_000_000, UTC).year % 100
-            drawn = f"{recipient.administration[:2].upper()}-{year:02d}-{secrets.randbelow(REFERENCE_SPACE):05d}"
+            drawn = drawn_reference(recipient, now)
             if await self._store.case_by_reference(drawn) is None:
                 return drawn
         raise ConflictError(
@@ -115,10 +106,20 @@ class Belonging:
         message = await self._store.get(Message, theirs.message) if theirs is not None else None
         return message.id if message is not None and message.case == place.case.id else None
 
-    async def changes(self, arrived: Arrived, place: Place, message: Message, content: Content) -> list[Change]:
+    async def changes(
+        self,
+        directory: Snapshot,
+        arrived: Arrived,
+        place: Place,
+        message: Message,
+        content: Content,
+        joint: Joint | None,
+    ) -> list[Change]:
         """What the arrival does to its case, for the transaction that takes it in."""
         case = place.case
-        found: list[Change] = [Insert(case)] if place.new_case else await self._event(place, message, content)
+        found: list[Change] = [Insert(case)]
+        if not place.new_case:
+            found = await self._event(directory, place, message, content, joint)
         if not place.known:
             found.append(
                 Insert(
@@ -146,16 +147,18 @@ class Belonging:
                 )
         return found
 
-    async def _event(self, place: Place, message: Message, content: Content) -> list[Change]:
+    async def _event(
+        self, directory: Snapshot, place: Place, message: Message, content: Content, joint: Joint | None
+    ) -> list[Change]:
         """An answer moves a case of ours, a completed referral one of theirs; what the table refuses moves nothing."""
         case, now = place.case, self._clock.now()
-        if content.form.id == REFERRAL and case.owner == place.sender.id:
+        if content.form.id == REFERRAL and place.by_owner:
             again = (case.state, CaseEvent.RESUBMIT) in CASE and content.body["stage"] == Stage.S1
             return [Update(await moved(self._integrity, case, CaseEvent.RESUBMIT, at=now))] if again else []
         if content.form.id != ANSWER or case.owner != place.recipient.id or message.in_reply_to is None:
             return []
         event, units = RESULTS.get(str(content.body["fields"].get("result")), (None, ()))
-        if event is None:
+        if event is None or not await self._by_board(directory, place, message.in_reply_to, joint):
             return []
         found: list[Change] = []
         if case.state is CaseState.REQUESTED:
@@ -166,6 +169,18 @@ class Belonging:
             return []
         found.append(Update(await moved(self._integrity, case, event, at=now, matched_units=units or None)))
         return found
+
+    async def _by_board(self, directory: Snapshot, place: Place, request: MessageId, joint: Joint | None) -> bool:
+        """Whether an answer is the board's: a seat of it was asked, and every authority of it has signed (design §2).
+
+        What any other party of the case sends as an answer is a message to read, and moves nothing.
+        """
+        board = directory.board_of(place.sender.id)
+        if board is None or joint is None:
+            return False
+        asked = {delivery.inbox for delivery in await self._store.deliveries_of(request)}
+        authorities = {directory.inbox(seat).administration for seat in board.seats}
+        return place.sender.id in asked and authorities <= {one.administration for one in joint.endorsed}
 
 
 def _speakable(text: str) -> bool:

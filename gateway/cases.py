@@ -17,9 +17,10 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError
 from gateway.integrity import Integrity
 from gateway.model.base import CaseId, InboxId, Instant
+from gateway.model.directory import Inbox
 from gateway.model.path import Case, CaseParty, Delivery, Message, Receipt, SeatAnswer
 from gateway.ports import Clock, Cursor, Insert, Store, Work
-from gateway.rights import Rights, Standing
+from gateway.rights import Rights
 from gateway.sessions import Signed
 from gateway.states import CASE, CaseEvent, CaseState, step
 
@@ -63,7 +64,7 @@ class Cases:
             case = Case(
                 administration=standing.inbox.administration,
                 id=CaseId(str(uuid.uuid4())),
-                reference=_reference(standing, now),
+                reference=drawn_reference(standing.inbox, now),
                 owner=standing.inbox.id,
                 state=CaseState.INVESTIGATING,
                 opened_at=now,
@@ -158,7 +159,8 @@ async def moved(
     return await integrity.sign(following)
 
 
-def _reference(standing: Standing, now: Instant) -> str:
-    prefix = standing.inbox.administration[:2].upper()
+def drawn_reference(inbox: Inbox, now: Instant) -> str:
+    """A reference for a case of an inbox; whether it is free, the store says."""
+    prefix = inbox.administration[:2].upper()
     year = datetime.fromtimestamp(now / 1_000_000, UTC).year % 100
     return f"{prefix}-{year:02d}-{secrets.randbelow(REFERENCE_SPACE):05d}"

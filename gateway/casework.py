@@ -34,6 +34,7 @@ from gateway.directory import Directory, Snapshot
 from gateway.drafts import Drafts, unsent
 from gateway.errors import FieldError, NotFoundError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import ANSWER, MESSAGE, REFERRAL
 from gateway.members import Members
 from gateway.model.base import CaseId, DraftId, EnvelopeId, InboxId
 from gateway.model.classes import Category
@@ -45,15 +46,12 @@ from gateway.opening import Opening
 from gateway.ports import Clock, Cursor, Store
 from gateway.queue import Queue
 from gateway.rights import Rights, Standing
-from gateway.sending import REFERRAL
 from gateway.sessions import Signed
 from gateway.states import CaseState, ConsentState, DeliveryState
 
 MOST_CASES: Final = 1000  # looked at for the counts of a list
 PAGE: Final = 25
 DEAD: Final = frozenset({DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED})
-MESSAGE: Final = "case_message"
-ANSWER: Final = "board_response"
 
 
 class Casework:

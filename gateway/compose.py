@@ -17,6 +17,7 @@ from typing import Any, Final
 from gateway.errors import FieldError, InvalidFormError
 from gateway.forms import MAX_LIST, Field, Form
 from gateway.forms.detectors import INSTEAD, traces
+from gateway.forms.names import REFERRAL
 from gateway.model.classes import Category, ItemClass, Stage
 from gateway.personid import PersonIdError, normalised, parse
 
@@ -212,7 +213,7 @@ def _own_faults(form: Form, values: Mapping[str, Any], today: date) -> Iterable[
             yield FieldError(
                 _pointer(name), "contradiction", f"{field.label} hör inte ihop med svaret på {other}. Ändra ett av dem."
             )
-    if form.id == "placement_referral":
+    if form.id == REFERRAL:
         yield from _referral_faults(values)
 
 

@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.arrival import OUTSIDE
 from gateway.audit import AuditAction, Auditor
 from gateway.cases import Cases
 from gateway.compose import validate
@@ -22,7 +23,7 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
-from gateway.model.base import DAY, AdministrationId, CaseId, ConsentId, InboxId, Instant, UserId
+from gateway.model.base import DAY, AdministrationId, CaseId, ConsentId, InboxId, Instant
 from gateway.model.classes import Category, ConsentTerms, Exchange, Purpose
 from gateway.model.identity import User
 from gateway.model.log import LogEntry
@@ -36,7 +37,6 @@ STOCKHOLM = ZoneInfo("Europe/Stockholm")
 WITHDRAW_TRIES = 5
 MOST_SHARED = 16
 #: Who recorded a consent that a sender outside told.
-OUTSIDE = UserId("outside")
 _CANCELLABLE = frozenset({DeliveryState.QUEUED, DeliveryState.ATTEMPTING})
 #: Who is told of a withdrawal: those who have it. Somebody whom it never reached must not learn of the case this way.
 _TOLD = frozenset({DeliveryState.DELIVERED, DeliveryState.OPENED})

@@ -11,18 +11,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from gateway.belonging import Content
+from gateway.arrival import Content, Joint, joint_of
 from gateway.compose import check_stage
 from gateway.directory import Snapshot
 from gateway.envelope import canonical, rejected
 from gateway.errors import InvalidFormError, UnknownFormError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import ANSWER, OUTSIDE_MESSAGE
 from gateway.model.classes import Stage
 from gateway.neighbours import Arrived
-from gateway.outside_answers import Joint, OutsideAnswers, joint_of
+from gateway.outside_answers import OutsideAnswers
 
-PLAIN: Final = ("outside_message", 1)
-ANSWER: Final = "board_response"
+PLAIN: Final = (OUTSIDE_MESSAGE, 1)
 MAX_TEXT: Final = 100_000
 NO_TEXT: Final = "Avsändaren har inte skrivit något. Se bilagorna."
 
@@ -70,7 +70,7 @@ class Contents:
         listed = [one for one in consents if isinstance(one, Mapping)] if isinstance(consents, list) else []
         return Content(form, told, str(data.get("message", "")), tuple(listed), data)
 
-    def signed(self, directory: Snapshot, content: Content) -> tuple[Content, Joint | None]:
+    async def signed(self, directory: Snapshot, content: Content) -> tuple[Content, Joint | None]:
         """An answer's signed commitment, checked; the endorsements go into the payload with whether they are known.
 
         Raises:
@@ -84,7 +84,7 @@ class Contents:
             raise rejected(fault) from fault
         if joint is None:
             return content, None
-        kept = self._answers.checked(directory, joint, content.body["fields"])
+        kept = await self._answers.checked(directory, joint, content.body["fields"])
         return dataclasses.replace(content, body={**content.body, "endorsed_outside": kept}), joint
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import random
 import uuid
 from typing import Final
@@ -22,6 +23,7 @@ from gateway import failpoints
 from gateway.audit import AuditAction, Auditor
 from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
+from gateway.forms.names import ANSWER, REFERRAL
 from gateway.integrity import Integrity
 from gateway.measures import Counted, Step, timed
 from gateway.model.base import DAY, HOUR, MINUTE, SECOND, DeliveryId, Fact, Instant, fact
@@ -48,8 +50,7 @@ LONGEST_RETRY: Final = 15 * MINUTE
 #: Nothing is ever dated further ahead than this by a clock that agrees with ours: a retry, a lease, an undo of an hour.
 FURTHEST: Final = HOUR + LONGEST_RETRY
 #: What the board answers at the latest at its next weekly meeting (S004 §5.2.2).
-ANSWER: Final = "board_response"
-ANSWER_WITHIN: Final = {"placement_referral": 7 * DAY, ANSWER: 7 * DAY}
+ANSWER_WITHIN: Final = {REFERRAL: 7 * DAY, ANSWER: 7 * DAY}
 log = structlog.get_logger()
 
 
@@ -210,7 +211,9 @@ class Outbox:
         if self._looked_at is not None and 0 <= now - self._looked_at < MINUTE:
             return
         self._looked_at = now
-        for delivery in await self._store.postdated(Channel.LOCAL, after=Instant(now + FURTHEST), limit=BATCH):
+        after = Instant(now + FURTHEST)
+        found = [await self._store.postdated(channel, after=after, limit=BATCH) for channel in Channel]
+        for delivery in itertools.chain.from_iterable(found):
             log.warning("a delivery was dated by another clock", delivery=delivery.id)
             if delivery.state is DeliveryState.ATTEMPTING:
                 back = dataclasses.replace(moved_delivery(delivery, DeliveryEvent.LEASE_LOST, now), due_at=now)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway.cases import Cases
 from gateway.decide import AccessAction
 from gateway.errors import NotFoundError
+from gateway.forms.names import MESSAGE, REFERRAL
 from gateway.guard import Guard
 from gateway.model.base import EnvelopeId, InboxId, Instant
 from gateway.model.directory import Inbox, InboxKind
@@ -23,13 +24,11 @@ from gateway.opening import OpenedMessage
 from gateway.ports import Store
 from gateway.queue import Queue
 from gateway.rights import Rights, Standing
-from gateway.sending import REFERRAL
 from gateway.sessions import Sessions, Signed
 from gateway.sheets import Note, Notes
 from gateway.states import AnswerState, CaseState, DeliveryState, TaskState
 from gateway.worklist import WorkLine
 
-MESSAGE = "case_message"
 MOST_LISTED = 200
 
 

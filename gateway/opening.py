@@ -32,6 +32,7 @@ from gateway.errors import (
     UnknownFormError,
 )
 from gateway.forms import FormCatalogue
+from gateway.forms.names import REFERRAL
 from gateway.freshness import Freshness
 from gateway.integrity import Integrity
 from gateway.measures import Counted, Step, timed
@@ -367,7 +368,7 @@ class Opening:
             case is not None
             and case.state is CaseState.REQUESTED
             and standing.inbox.kind is InboxKind.SEAT
-            and message.form_type == "placement_referral"
+            and message.form_type == REFERRAL
         ):
             return [Update(await moved(self._integrity, case, CaseEvent.ACKNOWLEDGE, at=now))]
         return []

@@ -12,69 +12,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from gateway.answers import RESULTS
-from gateway.belonging import Place
+from gateway.arrival import OUTSIDE, Joint, Place
 from gateway.cases import moved
 from gateway.directory import Snapshot
 from gateway.integrity import Integrity
-from gateway.model.base import AdministrationId, Instant, MessageId, UserId
+from gateway.model.base import Instant, MessageId
 from gateway.model.path import Message, SeatAnswer
 from gateway.model.queue import Task
 from gateway.ports import Change, Insert, Sealer, Store, Update
 from gateway.recalls import closed
 from gateway.states import ANSWER, CASE, AnswerEvent, AnswerState, CaseEvent, CaseState, TaskState, step
-
-OUTSIDE: Final = UserId("outside")
-MOST: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endorsed:
-    """An authority's signature over a document commitment, with the key that it names."""
-
-    administration: AdministrationId
-    public_key: bytes
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joint:
-    """What an arrived answer brings beside its words."""
-
-    document: bytes
-    blind: bytes
-    endorsed: tuple[Endorsed, ...]
-
-
-def joint_of(data: Mapping[str, Any]) -> Joint | None:
-    """The signed commitment in a form's data; None when there is none.
-
-    Raises:
-        ValueError, KeyError, TypeError: there is one, and it does not parse.
-    """
-    if not data.get("document"):
-        return None
-    told = data["endorsements"]
-    if not isinstance(told, list) or not 1 <= len(told) <= MOST:
-        raise ValueError("one to four authorities endorse")
-    found = Joint(
-        document=bytes.fromhex(data["document"]),
-        blind=bytes.fromhex(data["blind"]),
-        endorsed=tuple(
-            Endorsed(
-                administration=AdministrationId(str(one["administration"])),
-                public_key=bytes.fromhex(one["public_key"]),
-                signature=bytes.fromhex(one["signature"]),
-            )
-            for one in told
-        ),
-    )
-    if len(found.document) != 32 or len(found.blind) != 32:
-        raise ValueError("a commitment and its blind have 32 octets")
-    return found
 
 
 class OutsideAnswers:
@@ -85,18 +35,20 @@ class OutsideAnswers:
         self._sealer = sealer
         self._integrity = integrity
 
-    def checked(self, directory: Snapshot, joint: Joint, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The endorsements as the payload keeps them, each with whether the directory knows its key.
+    async def checked(self, directory: Snapshot, joint: Joint, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The endorsements as the payload keeps them, each with whether its key is known.
 
         Raises:
             EnvelopeError: the words are not the ones that were signed, or a signature does not hold under its key, or
-                the directory names another key for that authority.
+                another key is known for that authority: by the directory, or, for one of ours, by its own records.
         """
         self._sealer.check_document(fields, joint.document, joint.blind)
         kept = []
         for one in joint.endorsed:
             authority = directory.administrations.get(one.administration)
             pinned = authority.signing_key if authority is not None else ""
+            if authority is not None and not authority.outside:
+                pinned = await self._sealer.own_key(one.administration, one.public_key)
             known = self._sealer.check_outside(
                 one.public_key, one.signature, one.administration, joint.document, pinned
             )
@@ -119,14 +71,16 @@ class OutsideAnswers:
             return []
         if body.get("kind") == "proposal":
             return await self._proposed(place, message, message.in_reply_to, joint, at)
-        return await self._confirmed(place, message, body, at)
+        return await self._confirmed(place, message, body, joint, at)
 
     async def _proposed(
         self, place: Place, message: Message, request: MessageId, joint: Joint, at: Instant
     ) -> list[Change]:
         standing = await self._store.answers_of(place.case.id)
-        if any(row.request == request and row.state is not AnswerState.DISAGREED for row in standing):
-            return []  # there is a proposal already: this one is read as a message, and decides nothing
+        theirs = joint.by(place.sender.administration)
+        if theirs is None or any(row.request == request and row.state is not AnswerState.DISAGREED for row in standing):
+            # Not signed by the authority that proposes, or there is a proposal already: a message to read, no more.
+            return []
         return [
             Insert(
                 SeatAnswer(
@@ -138,17 +92,23 @@ class OutsideAnswers:
                     confirmer=place.recipient.id,
                     state=AnswerState.PROPOSED,
                     document=joint.document,
-                    endorsement=joint.endorsed[0].signature,
+                    endorsement=theirs.signature,
                     proposed_by=OUTSIDE,
                     changed_at=at,
                 )
             )
         ]
 
-    async def _confirmed(self, place: Place, message: Message, body: Mapping[str, Any], at: Instant) -> list[Change]:
-        """Our proposal was confirmed: the record, the tasks it ends, and the case that stands here."""
+    async def _confirmed(
+        self, place: Place, message: Message, body: Mapping[str, Any], joint: Joint, at: Instant
+    ) -> list[Change]:
+        """Our proposal was confirmed: the record, the tasks it ends, and the case that stands here.
+
+        Confirmed are the words that we proposed, signed by both: what else claims to be an answer decides nothing.
+        """
         ours = await self._ours(place, message)
-        if ours is None:
+        both = joint.by(place.sender.administration) and joint.by(place.recipient.administration)
+        if ours is None or joint.document != ours.document or both is None:
             return []
         confirmed = dataclasses.replace(
             ours,

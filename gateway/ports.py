@@ -457,6 +457,12 @@ class Sealer(Protocol):
     async def endorse(self, administration: AdministrationId, document: bytes) -> Endorsement: ...
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None: ...
 
+    async def own_key(self, administration: AdministrationId, public_key: bytes) -> str:
+        """What `check_outside` is to hold a signature of an administration of ours to (SHA-256, hexadecimal).
+
+        That of `public_key` when it is or was its signing key, else that of the key it has now.
+        """
+
     def check_outside(
         self, public_key: bytes, signature: bytes, administration: AdministrationId, document: bytes, pinned: str
     ) -> bool:

@@ -19,6 +19,7 @@ from typing import Final
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
+from gateway.forms.names import REFERRAL
 from gateway.model.base import CaseId, EnvelopeId, InboxId, UserId
 from gateway.model.directory import InboxKind
 from gateway.model.identity import Membership, MembershipState, User
@@ -30,7 +31,6 @@ from gateway.ports import Assessment, Clock, Cursor, Delete, Insert, Priority, S
 from gateway.recalls import closed
 from gateway.rights import Rights, Standing
 from gateway.search import marked
-from gateway.sending import REFERRAL
 from gateway.sessions import Sessions, Signed
 from gateway.sheets import Sheets, text_of
 from gateway.states import TASK, AnswerState, TaskEvent, TaskState, step

@@ -20,6 +20,7 @@ from gateway.deliver import moved_delivery
 from gateway.directory import Snapshot
 from gateway.drafts import Drafts
 from gateway.errors import ConflictError, DecisionStaleError, NotFoundError
+from gateway.forms.names import REFERRAL
 from gateway.integrity import Integrity
 from gateway.model.base import AdministrationId, CaseId, EnvelopeId, InboxId, Instant, MessageId, UserId, fact
 from gateway.model.directory import InboxKind
@@ -27,7 +28,6 @@ from gateway.model.path import Case, CaseParty, Delivery, Message, Notice
 from gateway.model.queue import Recall, Task
 from gateway.ports import Change, Clock, Cursor, Delete, Insert, Store, Update, Work
 from gateway.rights import Rights, Standing
-from gateway.sending import REFERRAL
 from gateway.sessions import Signed
 from gateway.states import (
     RECALL,

@@ -18,8 +18,8 @@ from gateway.consents import STOCKHOLM
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, InvalidFormError, NotFoundError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import MESSAGE
 from gateway.guard import Guard
-from gateway.items import MESSAGE
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.identity import MembershipRole
 from gateway.model.path import SeatAnswer

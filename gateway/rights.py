@@ -13,6 +13,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction, AccessRequest, Decider
 from gateway.directory import Directory, Snapshot
 from gateway.errors import ForbiddenError, NotFoundError
+from gateway.forms.names import REFERRAL
 from gateway.members import Members
 from gateway.model.base import GATEWAY, Fact, InboxId, fact
 from gateway.model.directory import Inbox
@@ -104,7 +105,7 @@ class Rights:
         """Everything that the role allows in this inbox, so that a page offers nothing else; SEND is a referral's."""
         found = set()
         for action in AccessAction:
-            form_type = "placement_referral" if action is AccessAction.SEND else ""
+            form_type = REFERRAL if action is AccessAction.SEND else ""
             if await self.may(standing, action, form_type=form_type):
                 found.add(action)
         return frozenset(found)

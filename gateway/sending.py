@@ -22,6 +22,7 @@ from gateway.decide import AccessAction, Addressee, Affirmation, Decider, Decisi
 from gateway.drafts import Drafts
 from gateway.errors import InvalidRequestError, NotFoundError, RecipientError, RefusedError
 from gateway.forms import Form, FormCatalogue
+from gateway.forms.names import REFERRAL
 from gateway.measures import Counted, Step, timed
 from gateway.model.base import SECOND, CaseId, DraftId, InboxId, Instant, MessageId
 from gateway.model.classes import Purpose, Stage
@@ -37,7 +38,6 @@ from gateway.states import CaseEvent, CaseState, DeliveryState
 from gateway.store import Acceptance, Accepted
 
 MAX_RECIPIENTS: Final = 64
-REFERRAL: Final = "placement_referral"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,6 +184,10 @@ class Records:
             raise suites.broken("key record")
         return self._checked[identifier]
 
+    async def chain(self, record: KeyRecord) -> Sequence[KeyRecord]:
+        """The checked chain of the owner of a record, oldest first."""
+        return [await self.by_id(one.id) for one in await self._store.key_records(record.kind, record.owner)]
+
     async def _check_chain(self, kind: KeyRecordKind, owner: str, chain: Sequence[KeyRecord]) -> None:
         if not chain:
             raise suites.broken("key record")

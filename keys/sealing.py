@@ -122,6 +122,11 @@ class EnvelopeSealer:
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None:
         await check_endorsement(self._records, endorsement, document, at=at)
 
+    async def own_key(self, administration: AdministrationId, public_key: bytes) -> str:
+        newest = await self._records.signing(administration)
+        chain = await self._records.chain(newest)
+        return fingerprint(public_key if public_key in {one.public_key for one in chain} else newest.public_key)
+
     def check_outside(
         self, public_key: bytes, signature: bytes, administration: AdministrationId, document: bytes, pinned: str
     ) -> bool:

@@ -1,10 +1,11 @@
-"""Two gateways of one county, and a wire between them: the far side is another gateway, its time and its faults set."""
+"""Gateways of one county, and wires between them: the far side is another gateway, its time and its faults set."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from adapters.memory import MemoryStore
@@ -45,11 +46,10 @@ class Wire:
         if self.away:
             self.away -= 1
             return Told(Telling.DELAYED, Reason.UNREACHABLE)
-        assert self.other is not None
         self.carried.append(str(parcel.id))
         if str(parcel.id) not in self.outcomes:
             self.outcomes[str(parcel.id)] = Told(Telling.IN_TRANSIT, reference=str(parcel.id))
-            self.other.waiting.append(await as_arrival(parcel))
+            self.end(parcel.address).waiting.append(await as_arrival(parcel))
         return self.outcomes[str(parcel.id)]
 
     async def outcome(self, reference: str) -> Told:
@@ -60,17 +60,31 @@ class Wire:
             yield arrived
 
     async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
-        assert self.other is not None
         self.answers.append((arrived.id, answer))
         self.waiting = [one for one in self.waiting if one.id != arrived.id]
         told = Telling.DELIVERED if answer.taken else Telling.REFUSED
-        self.other.outcomes[arrived.id] = Told(told, answer.reason, arrived.id)
+        self.end(arrived.sender).outcomes[arrived.id] = Told(told, answer.reason, arrived.id)
+
+    def end(self, address: str) -> Wire:
+        """The wire of the gateway that hosts an address."""
+        assert self.other is not None
+        return self.other
 
     async def look_up(self, address: str) -> Seen:
         return Seen(exists=None)
 
     def expires(self) -> Instant | None:
         return None
+
+
+@dataclass
+class Branch(Wire):
+    """One end of a net of more than two."""
+
+    net: dict[str, Wire] = field(default_factory=dict)  # by address
+
+    def end(self, address: str) -> Wire:
+        return self.net[address]
 
 
 async def as_arrival(parcel: Parcel) -> Arrived:
@@ -117,6 +131,23 @@ class Pair:
             self.first.clock.advance(10 * SECOND)
 
 
+@dataclass
+class Net:
+    """Gateways of one county that share none of their administrations, and their wires."""
+
+    counties: list[County]
+    wires: list[Branch]
+
+    async def exchange(self) -> None:
+        for _ in range(6):
+            for county, wire in zip(self.counties, self.wires, strict=True):
+                await county.deliver()
+                await take_in(county, wire)
+                await county.gateway.channels.run_once(WIRE)
+                await county.gateway.announcements.run_once()
+            self.counties[0].clock.advance(10 * SECOND)
+
+
 async def take_in(county: County, wire: Wire) -> None:
     async for arrived in wire.arrivals():
         answer = await county.gateway.intake.take(arrived)
@@ -140,3 +171,27 @@ async def a_pair(
         first.gateway.channels.connect(one)
         second.gateway.channels.connect(two)
         yield Pair(first, second, one, two)
+
+
+@asynccontextmanager
+async def a_net(*hosted: Collection[str], also: str = "") -> AsyncIterator[Net]:
+    """A gateway for each group of administrations; `also` is added to each one's directory."""
+    clock = ManualClock()
+    wires = [Branch() for _ in hosted]
+    net: dict[str, Wire] = {}
+    for wire, group in zip(wires, hosted, strict=True):
+        wire.net = net
+        net.update({address_of(inbox): wire for inbox in inboxes_of(group)})
+    async with AsyncExitStack() as stack:
+        counties = []
+        for wire, group in zip(wires, hosted, strict=True):
+            county = a_county(MemoryStore(clock), clock=clock, directory=seen_from(group) + also)
+            counties.append(await stack.enter_async_context(county))
+            counties[-1].gateway.channels.connect(wire)
+        yield Net(counties, wires)
+
+
+def inboxes_of(administrations: Collection[str]) -> list[str]:
+    data = tomllib.loads(DEMO_DIRECTORY)
+    owners = {unit["id"]: unit["administration"] for unit in data["unit"]}
+    return [inbox["id"] for inbox in data["inbox"] if owners[inbox["unit"]] in administrations]

@@ -245,7 +245,13 @@ QUERIES: Final[Mapping[str, Query]] = {
         .where(
             _delivery.c.channel == bindparam("channel_is"),
             sa.or_(
-                sa.and_(_delivery.c.state == str(DeliveryState.QUEUED), _delivery.c.due_at > bindparam("after")),
+                sa.and_(
+                    sa.or_(
+                        _delivery.c.state == str(DeliveryState.QUEUED),
+                        _delivery.c.state == str(DeliveryState.IN_TRANSIT),
+                    ),
+                    _delivery.c.due_at > bindparam("after"),
+                ),
                 sa.and_(
                     _delivery.c.state == str(DeliveryState.ATTEMPTING), _delivery.c.lease_until > bindparam("after")
                 ),

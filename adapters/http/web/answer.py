@@ -21,8 +21,9 @@ from adapters.http.web.words import N_
 from gateway.answers import FORM
 from gateway.errors import ConflictError, InvalidFormError, InvalidRequestError
 from gateway.forms import Form
+from gateway.forms.names import MESSAGE
 from gateway.guard import NewerError
-from gateway.items import MESSAGE, Item
+from gateway.items import Item
 from gateway.model.path import SeatAnswer
 from gateway.replies import Written
 

@@ -18,9 +18,9 @@ from adapters.http.web.deskroutes import act, following, page, to_code, turn_wor
 from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.words import N_
 from gateway.casefile import CaseFile, Entry, Why
-from gateway.casework import ANSWER
 from gateway.decide import AccessAction
 from gateway.errors import NotFoundError, StepUpRequiredError
+from gateway.forms.names import ANSWER
 from gateway.model.base import CaseId, InboxId
 from gateway.model.directory import Inbox, InboxKind
 from gateway.states import CaseState, ConsentState, DeliveryState

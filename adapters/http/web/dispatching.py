@@ -37,10 +37,11 @@ from gateway.errors import (
     RefusedError,
 )
 from gateway.forms import Form
+from gateway.forms.names import REFERRAL
 from gateway.model.base import DraftId, MessageId
 from gateway.model.classes import Stage
 from gateway.model.decision import RecipientDecision
-from gateway.sending import REFERRAL, Preview
+from gateway.sending import Preview
 
 UNDO_SECONDS: Final = 10
 #: What may go wrong with a sending that the page itself can tell about; the draft is kept in all of them.

@@ -25,13 +25,12 @@ from adapters.http.web.projection import shown
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import N_
 from gateway.errors import ConflictError, FieldError, InvalidRequestError
+from gateway.forms.names import REFERRAL
 from gateway.guard import NewerError
 from gateway.items import Item
 from gateway.model.base import SECOND, AttachmentId, EnvelopeId, InboxId, Instant, UserId
-from gateway.sending import REFERRAL
 
 HELP: Final = "lasa"
-ANSWER: Final = "board_response"
 
 
 def where(call: Call) -> tuple[InboxId, EnvelopeId]:

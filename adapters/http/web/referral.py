@@ -20,10 +20,10 @@ from adapters.http.web.locale import filters
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
 from gateway.casefile import Desk
-from gateway.casework import MESSAGE
 from gateway.drafts import PartConflictError, digest_of
 from gateway.errors import FieldError, InvalidRequestError, NotFoundError
 from gateway.forms import Form, Section
+from gateway.forms.names import MESSAGE
 from gateway.model.base import DraftId
 
 WHOLE, BEGUN, UNTOUCHED = "whole", "begun", "untouched"
