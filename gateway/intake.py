@@ -120,11 +120,12 @@ class Intake:
         known = await self._store.get(Arrival, arrived.channel, arrived.id)
         if known is not None:
             return await self._again(known, fingerprint, recipient)
-        sender = self._sender(directory, arrived)
-        if sender is not None and sender != directory.at(arrived.channel, arrived.sender):
+        sender = directory.at(arrived.channel, arrived.sender)
+        if sender is None:
+            sender = directory.at(arrived.channel, ANYBODY)
             # Nobody in particular: a conversation of all who are unknown would let one stranger go on in another's.
             arrived = dataclasses.replace(arrived, conversation=arrived.id)
-        if sender is None:
+        if sender is None or not directory.is_outside(sender):
             return await self._refused(arrived, recipient, fingerprint, Reason.UNTRUSTED)
         reason = await self._unfit(arrived.files)
         if reason is not Reason.NONE:
@@ -149,10 +150,6 @@ class Intake:
             await self._log(AuditAction.ARRIVAL_REFUSED, recipient, None, known.id, Reason.DUPLICATE)
             return Answer(Reason.DUPLICATE)
         return Answer(Reason(known.answer), repeated=True)
-
-    def _sender(self, directory: Snapshot, arrived: Arrived) -> Inbox | None:
-        found = directory.at(arrived.channel, arrived.sender) or directory.at(arrived.channel, ANYBODY)
-        return found if found is not None and directory.is_outside(found) else None
 
     async def _unfit(self, files: Sequence[ArrivedFile]) -> Reason:
         if len(files) > MAX_FILES:

@@ -12,11 +12,12 @@ from adapters.memory import MemoryStore
 from gateway.canonical import dumps
 from gateway.demo_federated import sdk_address
 from gateway.demo_federated import seen_from as seen
-from gateway.model.base import SECOND, Instant
-from gateway.model.path import Channel, Origin
+from gateway.model.base import SECOND, Instant, MessageId
+from gateway.model.path import Case, Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
+from gateway.sessions import Signed
 from tests.clock import ManualClock
-from tests.county import DEMO_DIRECTORY, County, a_county
+from tests.county import DEMO_DIRECTORY, SEAT_E, SEAT_N, VAXJO, County, a_county
 
 WIRE = Channel.SDK
 
@@ -195,3 +196,20 @@ def inboxes_of(administrations: Collection[str]) -> list[str]:
     data = tomllib.loads(DEMO_DIRECTORY)
     owners = {unit["id"]: unit["administration"] for unit in data["unit"]}
     return [inbox["id"] for inbox in data["inbox"] if owners[inbox["unit"]] in administrations]
+
+
+async def proposed_over_the_border(pair: Pair) -> tuple[Signed, Signed, Case, MessageId]:
+    """Växjö's worker asks; Ekeliden, at the region's gateway, proposes; the proposal has come to Novus, at Växjö's."""
+    vaxjo, region = pair.first, pair.second
+    worker = await vaxjo.sign_in("vx-sos")
+    units = ("vaxjo.vuxen", "ekeliden", "novus")
+    parties = [{"from": one, "to": other} for one in units for other in units if one != other]
+    case, _ = await vaxjo.consented_case(worker, VAXJO, parties=parties)
+    sent = await vaxjo.send_referral(worker, case.id, inbox=VAXJO)
+    await pair.exchange()
+    ekeliden, novus = await region.sign_in("ek-chef"), await vaxjo.sign_in("no-chef")
+    await region.open(ekeliden, SEAT_E, sent.message)
+    await vaxjo.open(novus, SEAT_N, sent.message)
+    proposal = await region.gateway.answers.propose(ekeliden, SEAT_E, sent.message, region.answer())
+    await pair.exchange()
+    return worker, novus, case, proposal.message

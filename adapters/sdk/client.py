@@ -153,12 +153,12 @@ class SdkApi:
         query: Mapping[str, str] | None = None,
         body: Callable[[], AsyncIterator[bytes]] | None = None,
     ) -> tuple[int, Any]:
-        for attempt in (1, 2):
-            token = await self._bearer(renew=attempt == 2)
-            status, answer = await self._once(method, path, token, limit=limit, query=query, body=body)
-            if status != 401 or attempt == 2:
-                return status, answer
-        raise AssertionError("unreachable")  # pragma: no cover
+        token = await self._bearer()
+        status, answer = await self._once(method, path, token, limit=limit, query=query, body=body)
+        if status != 401:
+            return status, answer
+        token = await self._bearer(renew=True)
+        return await self._once(method, path, token, limit=limit, query=query, body=body)
 
     async def _once(
         self,

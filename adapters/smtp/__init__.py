@@ -1,1 +1,1 @@
-"""E-mail: content-free notices, and S/MIME to and from the mail functions of other authorities (docs/channels.md)."""
+"""E-mail: a parcel as signed and encrypted mail. No channel uses it yet: nothing is sent or received."""

@@ -11,7 +11,7 @@ builder of `cryptography` takes no other recipient.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -151,9 +151,6 @@ class Functions:
         """Who speaks for an address."""
         return next((own for own in self._found if address.lower() in own.addresses), None)
 
-    def __iter__(self) -> Iterator[Own]:
-        return iter(self._found)
-
     def expires(self) -> Instant | None:
         return _first_end(own.chain.leaf for own in self._found)
 
@@ -219,9 +216,3 @@ def _first_end(certificates: Iterable[x509.Certificate]) -> Instant | None:
 
 def _moment(now: Instant) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(now / 1_000_000, datetime.UTC)
-
-
-def first(instants: Sequence[Callable[[], Instant | None]]) -> Instant | None:
-    """The earliest of several ends."""
-    found = [end for end in (one() for one in instants) if end is not None]
-    return min(found) if found else None

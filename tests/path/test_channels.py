@@ -23,7 +23,7 @@ from gateway.ports import Update, Work
 from gateway.sessions import Signed
 from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
 from tests.county import ALVESTA, SEAT_E, SEAT_N, UNIT_E, VAXJO, County
-from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of, as_arrival
+from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of, as_arrival, proposed_over_the_border
 
 
 @pytest.fixture
@@ -398,29 +398,12 @@ async def test_nobody_outside_withdraws_a_consent_that_was_recorded_here(pair: P
     assert (changes, entries) == ([], [])
 
 
-async def _proposed(pair: Pair) -> tuple[Signed, Signed, Case, MessageId]:
-    """Växjö's worker asks; Ekeliden, at the region's gateway, proposes; the proposal has come to Novus, at Växjö's."""
-    vaxjo, region = pair.first, pair.second
-    worker = await vaxjo.sign_in("vx-sos")
-    units = ("vaxjo.vuxen", "ekeliden", "novus")
-    parties = [{"from": one, "to": other} for one in units for other in units if one != other]
-    case, _ = await vaxjo.consented_case(worker, VAXJO, parties=parties)
-    sent = await vaxjo.send_referral(worker, case.id, inbox=VAXJO)
-    await pair.exchange()
-    ekeliden, novus = await region.sign_in("ek-chef"), await vaxjo.sign_in("no-chef")
-    await region.open(ekeliden, SEAT_E, sent.message)
-    await vaxjo.open(novus, SEAT_N, sent.message)
-    proposal = await region.gateway.answers.propose(ekeliden, SEAT_E, sent.message, region.answer())
-    await pair.exchange()
-    return worker, novus, case, proposal.message
-
-
 @pytest.mark.slow
 async def test_a_joint_answer_is_signed_by_two_authorities_that_share_no_gateway() -> None:
     """Design §2: a proposal seat to seat, a confirmation over the same commitment, one message to the case worker."""
     async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
         vaxjo, region = pair.first, pair.second
-        worker, novus, case, proposal = await _proposed(pair)
+        worker, novus, case, proposal = await proposed_over_the_border(pair)
 
         answer = await vaxjo.gateway.answers.confirm(novus, SEAT_N, proposal)
         await pair.exchange()
@@ -448,7 +431,7 @@ async def _case_of(county: County, party: str) -> Case:
 async def test_a_disagreement_stays_between_the_seats_and_both_gateways_know_it() -> None:
     async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
         vaxjo, region = pair.first, pair.second
-        worker, novus, _, proposal = await _proposed(pair)
+        worker, novus, _, proposal = await proposed_over_the_border(pair)
         before = len(await vaxjo.gateway.inboxes.page(worker, VAXJO))
         await vaxjo.gateway.answers.disagree(novus, SEAT_N, proposal)
         await pair.exchange()
@@ -471,7 +454,7 @@ async def test_a_proposal_whose_words_are_not_the_ones_that_were_signed_is_refus
             return await held(parcel)
 
         pair.two.hand_over = keep  # type: ignore[method-assign]
-        await _proposed(pair)
+        await proposed_over_the_border(pair)
         [arrived] = [await as_arrival(one) for one in taken if one.form.id == "board_response"]  # type: ignore[attr-defined]
         data: dict[str, Any] = json.loads(json.dumps(arrived.data))
         if change == "words":

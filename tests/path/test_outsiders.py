@@ -1,4 +1,4 @@
-"""What a party outside can not do: docs/channels.md §3, "what a party outside moves"."""
+"""What a party outside can not do: docs/channels.md §3.1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import pytest
 from gateway.canonical import dumps
 from gateway.envelope import endorsement_hash
 from gateway.model.base import MINUTE, AdministrationId, InboxId, MessageId
-from gateway.model.path import Case, Consent, Origin, SeatAnswer
+from gateway.model.keys import KeyRecord
+from gateway.model.path import Case, Consent, Conversation, Origin, SeatAnswer
 from gateway.neighbours import Answer, Arrived, Reason
+from gateway.ports import Insert, Work
 from gateway.sessions import Signed
 from gateway.states import AnswerState, CaseState, ConsentState
 from keys.sealing import _ENDORSEMENT
 from keys.suites import signing_key, signing_public
-from tests.county import ALVESTA, SEAT_E, SEAT_N, VAXJO, County
-from tests.neighbours import WIRE, Pair, a_net, a_pair, address_of
+from tests.county import ALVESTA, SEAT_E, SEAT_N, County
+from tests.neighbours import WIRE, Pair, a_net, a_pair, address_of, proposed_over_the_border
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +145,28 @@ async def test_an_answer_that_the_board_did_not_sign_is_read_and_moves_nothing(p
     assert moved.state is CaseState.MATCHED
 
 
+async def test_an_answer_from_a_seat_that_was_not_asked_moves_nothing(pair: Pair) -> None:
+    """Both have signed, and the one who sends it was never asked: a party of the case for another reason."""
+    worker = await pair.first.sign_in("al-sos")
+    case, _ = await pair.first.consented_case(worker)
+    sent = await pair.first.send_referral(worker, case.id, (SEAT_E,))
+    await pair.exchange()
+    spoken = Conversation(administration=case.administration, channel=WIRE, id="other", party=SEAT_N, case=case.id)
+    await pair.first.store.commit(Work(changes=(Insert(spoken),)))
+    form = {"form": ["board_response", 1], "answers": sent.message}
+    words = {**form, "body": {"stage": "S1", "fields": pair.second.answer()}}
+    data = await _signed(words, (pair.second, "region.hsv"), (pair.second, "vaxjo.nav"))
+    for sender, conversation, state in (
+        (SEAT_N, "other", CaseState.REQUESTED),
+        (SEAT_E, await _conversation(pair.first, case, SEAT_E), CaseState.MATCHED),
+    ):
+        arrived = _arrived(pair.first, sender, ALVESTA, conversation, data)
+        assert (await pair.first.gateway.intake.take(arrived)).taken
+        now = await pair.first.store.get(Case, case.id)
+        assert now is not None
+        assert now.state is state
+
+
 async def _final_answer(pair: Pair, referral: MessageId) -> Arrived:
     """The joint answer as it reaches the case worker's gateway, not yet taken in."""
     second = pair.second
@@ -158,29 +182,31 @@ async def _final_answer(pair: Pair, referral: MessageId) -> Arrived:
     return arrived
 
 
-async def _proposed_over_the_border(pair: Pair) -> tuple[SeatAnswer, Arrived]:
+async def _confirmed_over_the_border(pair: Pair) -> tuple[SeatAnswer, Arrived]:
     """Ekeliden's proposal as it stands at the region's, and Novus's confirmation on its way there."""
     vaxjo, region = pair.first, pair.second
-    worker, novus, ekeliden = (
-        await vaxjo.sign_in("vx-sos"),
-        await vaxjo.sign_in("no-chef"),
-        await region.sign_in("ek-chef"),
-    )
-    units = ("vaxjo.vuxen", "ekeliden", "novus")
-    parties = [{"from": one, "to": other} for one in units for other in units if one != other]
-    case, _ = await vaxjo.consented_case(worker, VAXJO, parties=parties)
-    sent = await vaxjo.send_referral(worker, case.id, inbox=VAXJO)
-    await pair.exchange()
-    await region.open(ekeliden, SEAT_E, sent.message)
-    await vaxjo.open(novus, SEAT_N, sent.message)
-    proposal = await region.gateway.answers.propose(ekeliden, SEAT_E, sent.message, region.answer())
-    await pair.exchange()
-    await vaxjo.gateway.answers.confirm(novus, SEAT_N, proposal.message)
+    _, novus, _, proposal = await proposed_over_the_border(pair)
+    await vaxjo.gateway.answers.confirm(novus, SEAT_N, proposal)
     await vaxjo.deliver()
     await vaxjo.gateway.channels.run_once(WIRE)
-    row = await region.store.get(SeatAnswer, proposal.message)
+    row = await region.store.get(SeatAnswer, proposal)
     assert row is not None
     return row, next(one for one in pair.two.waiting if one.data and one.data["form"][0] == "board_response")
+
+
+async def _signed(data: Mapping[str, Any], *authorities: tuple[County, str]) -> dict[str, Any]:
+    """The same answer under a new commitment to its words, truly signed by each of the authorities."""
+    sealer = authorities[0][0].gateway.ports.sealer
+    commitment, blind = sealer.commit_document(data["body"]["fields"])
+    endorsements = []
+    for county, name in authorities:
+        one = await county.gateway.ports.sealer.endorse(AdministrationId(name), commitment)
+        record = await county.store.get(KeyRecord, one.signer)
+        assert record is not None
+        endorsements.append(
+            {"administration": name, "public_key": record.public_key.hex(), "signature": one.signature.hex()}
+        )
+    return {**data, "document": commitment.hex(), "blind": blind.hex(), "endorsements": endorsements}
 
 
 def _endorsed(administration: str, document: str, seed: bytes) -> dict[str, str]:
@@ -197,19 +223,18 @@ def _endorsed(administration: str, document: str, seed: bytes) -> dict[str, str]
 async def test_a_confirmation_of_other_words_than_we_proposed_decides_nothing() -> None:
     """What both sign is one commitment: under another, the proposal stands as it was."""
     async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
-        row, final = await _proposed_over_the_border(pair)
+        row, final = await _confirmed_over_the_border(pair)
         assert final.data is not None
-        data = json.loads(json.dumps(final.data))
-        data["body"]["fields"]["result"] = "NOVUS"
-        commitment, blind = pair.first.gateway.ports.sealer.commit_document(data["body"]["fields"])
-        data["document"], data["blind"] = commitment.hex(), blind.hex()
-        data["endorsements"] = [_endorsed("vaxjo.nav", data["document"], b"1" * 32)]
-        other = dataclasses.replace(final, id=str(uuid.uuid4()), data=data, original=dumps(data))
-        assert (await pair.second.gateway.intake.take(other)).taken
-        assert await pair.second.store.get(SeatAnswer, row.proposal) == row
+        words = json.loads(json.dumps(final.data))
+        words["body"]["fields"]["result"] = "NOVUS"
+        for signers in (((pair.first, "vaxjo.nav"),), ((pair.first, "vaxjo.nav"), (pair.second, "region.hsv"))):
+            data = await _signed(words, *signers)
+            other = dataclasses.replace(final, id=str(uuid.uuid4()), data=data, original=dumps(data))
+            assert (await pair.second.gateway.intake.take(other)).taken
+            assert await pair.second.store.get(SeatAnswer, row.proposal) == row
 
-        data["endorsements"].append(_endorsed("region.hsv", data["document"], b"2" * 32))
-        forged = dataclasses.replace(final, id=str(uuid.uuid4()), data=data, original=dumps(data) + b" ")
+        data["endorsements"][1] = _endorsed("region.hsv", data["document"], b"2" * 32)
+        forged = dataclasses.replace(final, id=str(uuid.uuid4()), data=data, original=dumps(data))
         assert await pair.second.gateway.intake.take(forged) == Answer(Reason.SIGNATURE)  # our own key is known here
 
         assert (await pair.second.gateway.intake.take(final)).taken
