@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -34,8 +33,9 @@ def test_a_release_made_twice_is_the_same_and_holds_everything(tmp_path: Path) -
     second = made(tmp_path / "b", TZ="Asia/Tokyo", PYTHONHASHSEED="7", HOME=str(tmp_path), LC_ALL="C")
     assert first.read_bytes() == second.read_bytes()
 
-    with tarfile.open(first) as archive:
-        archive.extractall(tmp_path / "out", filter="data")
+    (tmp_path / "out").mkdir()
+    # As an operator unpacks it; `filter` of tarfile came with Python 3.11.4, and Debian bookworm has 3.11.2.
+    subprocess.run(["tar", "-xf", str(first), "-C", str(tmp_path / "out")], check=True, timeout=60)
     [folder] = (tmp_path / "out").iterdir()
     sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"SHA256SUMS"}
