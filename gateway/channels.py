@@ -19,7 +19,7 @@ import structlog
 
 from gateway import failpoints
 from gateway.audit import AuditAction, Auditor
-from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, new_delivery_id, undelivered
+from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, undelivered
 from gateway.directory import Directory, Snapshot
 from gateway.envelope import parse
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
@@ -28,7 +28,7 @@ from gateway.integrity import Integrity
 from gateway.model.base import HOUR, MINUTE, SECOND, Fact, Instant
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Channel, Conversation, Delivery, Envelope, Message, Way
-from gateway.neighbours import OF_THE_WAY, PACES, Circuit, Neighbour, Reason, Telling, Told
+from gateway.neighbours import PACES, Circuit, Neighbour, Reason, Telling, Told
 from gateway.parcels import Parcels
 from gateway.ports import (
     AttachmentSealer,
@@ -44,6 +44,7 @@ from gateway.ports import (
     Work,
 )
 from gateway.states import DeliveryEvent, DeliveryState
+from gateway.ways import Ways
 
 LEASE: Final = 10 * MINUTE
 #: No hand-over takes longer; what was begun is found again by its id.
@@ -77,6 +78,7 @@ class Channels:
         self._store = store
         self._directory = directory
         self._integrity = integrity
+        self._ways = Ways(store, integrity, clock)
         self._opener = opener
         self._parcels = Parcels(store, blobs, forms, attachments, vault)
         self._shred = shred
@@ -256,11 +258,12 @@ class Channels:
         if envelope is None or message is None:
             raise EnvelopeError("a delivery without its envelope")
         changes: list[Change] = [Update(following)]
+        after = None
         ended = following.state in (DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
         if ended:
-            after = await self._next_way(following, envelope, told)
+            after = await self._ways.after(following, envelope, told)
             if after is not None:
-                changes.append(Insert(after))
+                changes += after.changes
             else:
                 sender = (await self._directory.current()).inbox(message.sender)
                 changes.append(Insert(undelivered(sender, message, now)))
@@ -274,7 +277,8 @@ class Channels:
             outcome=str(told.reason) or str(following.state),
             detail={"channel": str(delivery.channel), "state": str(following.state)},
         )
-        await self._store.commit(Work(changes=tuple(changes), entries=(entry,)))
+        facts = after.facts if after is not None else ()
+        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry,)))
         if following.state is DeliveryState.DELIVERED:
             await self._forget(envelope)
 
@@ -287,29 +291,6 @@ class Channels:
             delivery,
             due_at=Instant(now + pace.pause(delivery.attempts)),
             expires_at=pace.ends(delivery.expires_at, delivery.attempts, now),
-        )
-
-    async def _next_way(self, ended: Delivery, envelope: Envelope, told: Told) -> Delivery | None:
-        """A delivery on the way that the sender listed after this one, when the way was at fault (§2.2)."""
-        if ended.state is DeliveryState.CANCELLED or told.reason not in OF_THE_WAY:
-            return None
-        ways = [way.channel for way in parse(envelope.octets).header.ways]
-        tried = {
-            row.channel for row in await self._store.deliveries_of(envelope.message) if row.envelope == envelope.id
-        }
-        following = next((channel for channel in ways if channel not in tried), None)
-        if following is None or ended.expires_at <= self._clock.now():
-            return None
-        return dataclasses.replace(
-            ended,
-            id=new_delivery_id(),
-            channel=following,
-            state=DeliveryState.QUEUED,
-            attempts=0,
-            due_at=self._clock.now(),
-            reference="",
-            reason="",
-            version=1,
         )
 
     async def _forget(self, envelope: Envelope) -> None:

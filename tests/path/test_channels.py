@@ -282,6 +282,29 @@ async def test_when_a_way_is_gone_the_next_one_that_was_signed_is_tried_and_a_la
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("withdrawn", ["while the first is on its way", "when the second waits"])
+async def test_the_second_way_rests_on_the_consents_of_the_first(withdrawn: str) -> None:
+    """§2.2, GDPR Art. 7(3): a withdrawal cancels what waits on the second way, and begins no new one."""
+    async with a_pair(also={"handover": "Postadress "}) as pair:
+        worker = await pair.first.sign_in("al-sos")
+        case, consent = await pair.first.consented_case(worker)
+        message = (await pair.first.send_referral(worker, case.id, (SEAT_E,))).message
+        await pair.first.gateway.channels.run_once(WIRE)
+        if withdrawn == "while the first is on its way":
+            await pair.first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+        pair.one.outcomes = {key: Told(Telling.REFUSED, Reason.NOT_CONNECTED, key) for key in pair.one.outcomes}
+        pair.first.clock.advance(MINUTE)
+        await pair.first.gateway.channels.run_once(WIRE)
+        if withdrawn == "when the second waits":
+            await pair.first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+
+        states = await _states(pair.first, message)
+        assert (WIRE, DeliveryState.FAILED, "not-connected") in states
+        second = {state for channel, state, _ in states if channel is Channel.HANDOVER}
+        assert second == ({DeliveryState.CANCELLED} if withdrawn == "when the second waits" else set())
+
+
+@pytest.mark.slow
 async def test_a_fault_of_the_message_is_for_a_person_and_tries_no_other_way() -> None:
     async with a_pair(also={"handover": "Postadress "}) as pair:
         _, message = await _sent(pair, (SEAT_E,))

@@ -1,0 +1,72 @@
+"""Ways: which one comes after a way that is gone, and what a delivery on it rests on (docs/channels.md §2.2).
+
+Why this exists: the sender signed an order of ways, and a message goes the next one without anybody being asked. It
+rests on the same consents as the first did, so the row that says so is made in the same transaction as the delivery:
+a withdrawal finds the second way as it found the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from gateway.deliver import consent_fact, holds, new_delivery_id
+from gateway.envelope import parse
+from gateway.integrity import Integrity
+from gateway.model.base import Fact
+from gateway.model.path import Delivery, DeliveryConsent, Envelope
+from gateway.neighbours import OF_THE_WAY, Told
+from gateway.ports import Change, Clock, Insert, Store
+from gateway.states import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The delivery on the next way with its consents, and the facts that its transaction expects."""
+
+    changes: tuple[Change, ...]
+    facts: tuple[Fact, ...]
+
+
+class Ways:
+    """Finds the next way."""
+
+    def __init__(self, store: Store, integrity: Integrity, clock: Clock) -> None:
+        self._store = store
+        self._integrity = integrity
+        self._clock = clock
+
+    async def after(self, ended: Delivery, envelope: Envelope, told: Told) -> Following | None:
+        """A delivery on the way that the sender listed after `ended`, when the way was at fault; else None.
+
+        None as well when a consent that it would rest on holds no more: nothing new rests on it (GDPR Art. 7(3)).
+        """
+        if ended.state is DeliveryState.CANCELLED or told.reason not in OF_THE_WAY:
+            return None
+        now = self._clock.now()
+        ways = [way.channel for way in parse(envelope.octets).header.ways]
+        tried = {
+            row.channel for row in await self._store.deliveries_of(envelope.message) if row.envelope == envelope.id
+        }
+        following = next((channel for channel in ways if channel not in tried), None)
+        if following is None or ended.expires_at <= now:
+            return None
+        consents = [await self._integrity.check(row) for row in await self._store.consents_under(envelope.id)]
+        if not all(holds(consent, now) for consent in consents):
+            return None
+        delivery = dataclasses.replace(
+            ended,
+            id=new_delivery_id(),
+            channel=following,
+            state=DeliveryState.QUEUED,
+            attempts=0,
+            due_at=now,
+            reference="",
+            reason="",
+            version=1,
+        )
+        rests = [
+            Insert(DeliveryConsent(administration=consent.administration, delivery=delivery.id, consent=consent.id))
+            for consent in consents
+        ]
+        return Following((Insert(delivery), *rests), tuple(map(consent_fact, consents)))
