@@ -19,7 +19,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from adapters.http.limits import Limits, Now
 
@@ -33,6 +33,7 @@ class Phase(Enum):
     IDLE = auto()  # nothing of a next request has come
     HEAD = auto()
     REQUEST = auto()  # a head has come, and its request is not answered
+    REST = auto()  # its answer is made, and a body that nobody wants still comes: read on, or the answer is lost
 
 
 class Connections:
@@ -110,6 +111,7 @@ class Connection(asyncio.Protocol):
         self._head = 0  # octets of it so far
         self._tail = b""  # its last three, in case its end comes in two pieces
         self._request: web.BaseRequest | None = None
+        self._rest: StreamReader | None = None
         self._came = 0  # octets since the request began
         self._wanted_s = 0.0  # seconds in which we would have taken more of the body
         self._looked = self._since
@@ -135,10 +137,13 @@ class Connection(asyncio.Protocol):
         if self._inner is None:
             return
         self._came += len(data)
-        if self._phase is not Phase.REQUEST and not self._takes_head(data):
+        if self._phase in (Phase.IDLE, Phase.HEAD) and not self._takes_head(data):
             self.end("head too large")
             return
         self._inner.data_received(data)
+        if self._rest is not None and self._rest.is_eof():
+            self._rest = None
+            self._enter(Phase.IDLE)
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received() if self._inner else None
@@ -170,9 +175,15 @@ class Connection(asyncio.Protocol):
         self._came, self._wanted_s, self._looked = 0, 0.0, self._all.now()
 
     def ended(self) -> None:
-        """The answer is made; it may still be on its way."""
+        """The answer is made; it may still be on its way.
+
+        A body that was refused by its head may still come. aiohttp reads it on for a while and throws it away
+        (RFC 9112 §9.6): to cut the sender off now would make its system throw our answer away. It is no head.
+        """
+        content = self._request.content if self._request is not None else None
         self._request = None
-        self._enter(Phase.IDLE)
+        self._rest = content if content is not None and not content.is_eof() else None
+        self._enter(Phase.REST if self._rest is not None else Phase.IDLE)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -207,6 +218,8 @@ class Connection(asyncio.Protocol):
             return "stalled" if now - self._stalled > limits.stalled_s else ""
         if self._phase is Phase.IDLE:
             return "idle" if waited > limits.idle_s else ""
+        if self._phase is Phase.REST:
+            return "slow body" if waited > limits.head_s else ""
         if self._request is None:  # its head is not whole, or was no head
             return "slow head" if waited > limits.head_s else ""
         return "slow body" if self._body_lags(now) else ""

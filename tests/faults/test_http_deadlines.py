@@ -125,6 +125,30 @@ async def test_a_stopped_upload_is_cut_and_gives_its_place_back(site: Served) ->
     counted(site, slow_body=1)
 
 
+async def test_a_body_that_is_refused_by_its_head_is_read_on_so_its_sender_hears_why(site: Served) -> None:
+    """RFC 9112 §9.6: cut under a sender that still sends, the answer is thrown away (a proxy then says 502)."""
+    length = 3 * 1024 * 1024
+    peer = await site.connect(site.request("POST", "/api/v1/drafts", Content_Length=str(length)))
+    await site.settle()  # answered by now
+    for _ in range(length // 65_536):
+        await peer.send(b" " * 65_536)
+        await asyncio.sleep(0.001)
+    assert (await peer.answer()).status == 413
+    await peer.send(site.request("GET", "/hjalp"))
+    assert (await peer.answer()).status == 200
+    assert not site.connections.ended
+
+
+async def test_a_refused_body_that_does_not_come_holds_its_place_for_ten_seconds(site: Served) -> None:
+    peer = await site.connect(site.request("POST", "/api/v1/drafts", Content_Length="3000000"))
+    assert (await peer.answer()).status == 413
+    await site.later(9)
+    assert not await peer.is_cut(0.05)
+    await site.later(2)
+    assert await peer.is_cut()
+    counted(site, slow_body=1)
+
+
 async def test_an_idle_connection_is_kept_sixty_seconds_from_its_last_answer(site: Served) -> None:
     peer = await site.connect()
     for _ in range(3):
