@@ -21,8 +21,9 @@ from gateway.consents import STOCKHOLM
 from gateway.demo import CASEWORK, SEAT_EKELIDEN, STEP_US, demo_directory, demo_password
 from gateway.factors import code_for
 from gateway.forms.demo import demo_consent, demo_referral
+from gateway.forms.names import REFERRAL
 from gateway.model.base import CaseId, Instant
-from gateway.sending import REFERRAL, Submission
+from gateway.sending import Submission
 from gateway.sessions import Signed
 from gateway.settings import Settings
 from gateway.usecases import Gateway

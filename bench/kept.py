@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from bench.county import CASEWORK, RECIPIENT, County
+from bench.county import RECIPIENT, County
 from gateway.__main__ import SystemWiring
-from gateway.demo import STEP_US, demo_directory, demo_password
+from gateway.demo import CASEWORK, STEP_US, demo_directory, demo_password
 from gateway.factors import code_for
 from gateway.sessions import Signed
 from gateway.settings import Settings

@@ -68,7 +68,7 @@ class Report:
         }
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = [("rad", "vad", "värde", "(min–max)", "golv", "mål", "utfall")]
+        rows: list[tuple[str, ...]] = [("rad", "vad", "värde", "(min–max)", "golv", "mål", "utfall")]
         for target in TARGETS:
             if target.name in self.figures:
                 figure = self.median(target.name)
@@ -82,7 +82,7 @@ class Report:
         return rows
 
     def _steps(self) -> list[tuple[str, ...]]:
-        rows = [("steg i en mottagning", "ms", "andel")]
+        rows: list[tuple[str, ...]] = [("steg i en mottagning", "ms", "andel")]
         if "p5_cpu" in self.figures:
             whole = max(self.median("p5_cpu"), 1e-9)
             for step in STEPS:
@@ -98,14 +98,16 @@ class Report:
         if not self.curves:
             return []
         sizes = sorted(self.curves)
-        rows = [("kostnad vid så många meddelanden", *(f"{size:,}".replace(",", " ") for size in sizes))]
+        rows: list[tuple[str, ...]] = [
+            ("kostnad vid så många meddelanden", *(f"{size:,}".replace(",", " ") for size in sizes))
+        ]
         for name, (what, _) in CURVES.items():
             if all(name in self.curves[size] for size in sizes):
                 rows.append((what, *(number(self.curves[size][name]) for size in sizes)))
         return rows
 
     def _orientation(self) -> list[tuple[str, ...]]:
-        rows = [("till orientering", "värde", "(min–max)")]
+        rows: list[tuple[str, ...]] = [("till orientering", "värde", "(min–max)")]
         for name, (what, _) in ORIENTATION.items():
             if name in self.figures:
                 rows.append((what, number(self.median(name)), self.spread(name)))

@@ -158,9 +158,22 @@ TARGETS: Final = (
         2,
         "×",
     ),
+    _less("S7", "s7_slope", "minnets lutning under halv last", "memory slope under half load", 2, 1, "MiB/min"),
+    _less(
+        "S7",
+        "s7_files",
+        "öppna filer, sista tredjedelen mot första",
+        "open files, last third of the first",
+        1.05,
+        1,
+        "×",
+    ),
 )
 #: Absolute figures, for orientation: they move with the neighbours of the machine. Swedish, English.
 ORIENTATION: Final[Mapping[str, tuple[str, str]]] = {
+    "soak_minutes": ("uthållighet: minuter", "soak: minutes"),
+    "soak_messages": ("uthållighet: meddelanden", "soak: messages, each sent, delivered and opened"),
+    "soak_resident": ("uthållighet: minne till sist, MiB", "soak: resident at the end, MiB"),
     "http_16": ("mottagning över HTTP, 16 klienter, per sekund", "accept over HTTP, 16 clients, a second"),
     "r1": ("R1: samma väg utan HTTP, 16 samtidiga, per sekund", "R1: without HTTP, 16 at once, a second"),
     "r0_16": (
