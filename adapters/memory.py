@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
@@ -486,6 +487,26 @@ class MemoryStore:
         watched = (DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.FAILED, DeliveryState.EXPIRED)
         counts = {str(state): min(most, sum(row.state is state for row in rows)) for state in watched}
         return QueueSigns(counts, min((row.due_at for row in rows if row.state is DeliveryState.QUEUED), default=None))
+
+    async def counts_by_reason(
+        self, channel: path.Channel, state: DeliveryState, *, most: int
+    ) -> list[path.ReasonCount]:
+        found = [row for row in self._rows(path.Delivery) if row.channel is channel and row.state is state][:most]
+        counts = Counter(row.reason for row in found)
+        return [path.ReasonCount(channel, state, reason, counts[reason]) for reason in sorted(counts)]
+
+    async def unfetched(self, *, before: Instant, limit: int) -> list[path.Unfetched]:
+        unopened = {
+            row.envelope
+            for row in self._rows(path.Delivery)
+            if row.state is DeliveryState.DELIVERED and row.changed_at <= before
+        }
+        waiting: dict[InboxId, list[Instant]] = {}
+        for task in self._rows(queue.Task):
+            if task.state is TaskState.OPEN and task.envelope in unopened:
+                waiting.setdefault(task.inbox, []).append(task.received_at)
+        found = [path.Unfetched(inbox, len(times), min(times)) for inbox, times in waiting.items()]
+        return sorted(found, key=lambda one: (one.oldest, one.inbox))[:limit]
 
     async def check_writable(self) -> None:
         return None

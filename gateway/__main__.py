@@ -21,7 +21,7 @@ from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.examination import Examination, Looks, examine
 from gateway.measures import Counted
-from gateway.model.base import MINUTE, Instant
+from gateway.model.base import HOUR, MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
 from gateway.model.path import Channel
 from gateway.ports import UNMEASURED, Blobs, Clock, Metrics, Store, TileStore
@@ -191,10 +191,18 @@ class SystemWiring:
             readiness=lambda: readiness(settings.host, settings.port),
             numbers=lambda: numbers(settings.metrics_port),
             looked=lambda: self._looked(settings),
+            connected=lambda gateway: _neighbours(settings, gateway),
             fingerprints=self.fingerprints,
             tools=self.store_tools(),
         )
         return await examine(settings, looks, verify=verify)
+
+    @asynccontextmanager
+    async def channels(self, settings: Settings) -> AsyncIterator[tuple[Gateway, str]]:
+        from adapters.neighbour import numbers
+
+        async with self._looked(settings) as (gateway, _), _neighbours(settings, gateway):
+            yield gateway, await numbers(settings.metrics_port) if settings.metrics_port else ""
 
     @asynccontextmanager
     async def _looked(self, settings: Settings) -> AsyncIterator[tuple[Gateway, Any]]:
@@ -327,6 +335,7 @@ def _options(settings: Settings) -> Options:
         rules=SessionRules(window=settings.step_up_minutes * MINUTE),
         totp_window=settings.totp_window,
         reserve_percent=settings.disk_reserve_percent,
+        unfetched_after=settings.unfetched_hours * HOUR,
     )
 
 

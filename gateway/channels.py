@@ -97,10 +97,6 @@ class Channels:
     def neighbours(self) -> Mapping[Channel, Neighbour]:
         return self._neighbours
 
-    def left(self) -> Mapping[str, int]:
-        """How many arrivals lie at each neighbour that were refused here or cannot be read: each waits for a person."""
-        return {str(channel): len(neighbour.left) for channel, neighbour in self._neighbours.items()}
-
     def circuit(self, channel: Channel) -> Circuit:
         return self._circuits[channel]
 

@@ -13,6 +13,7 @@ import click
 
 from gateway import clistore
 from gateway.cliaudit import audit
+from gateway.clichannels import channels
 from gateway.clidemo import bench, demo
 from gateway.clihealth import COMMANDS
 from gateway.cliroot import root_key
@@ -253,6 +254,7 @@ def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
 
 
 main.add_command(audit)
+main.add_command(channels)
 for _command in (clistore.backup, clistore.backup_key, clistore.restore_store, clistore.migrate_store):
     main.add_command(_command)
 main.add_command(demo)

@@ -50,6 +50,10 @@ class Wiring(Protocol):
     def reached(self, settings: Settings, gateway: Gateway) -> AbstractAsyncContextManager[Callable[[], Client]]:
         """Makes clients that reach the API over HTTP, on a free port of loopback, while the context lasts."""
 
+    def channels(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Gateway, str]]:
+        """A gateway that only reads, with its neighbours connected and not yet asked, beside one that may be serving;
+        and that one's numbers, empty when it tells none."""
+
     def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AbstractAsyncContextManager[None]:
         """Connects gateways through a simulated message service on loopback, while the context lasts."""
 

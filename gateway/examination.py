@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from gateway import doctor, doctor_log
+from gateway import doctor, doctor_channels, doctor_log
 from gateway.backupports import StoreTools
 from gateway.doctor import Finding, MachineLook
+from gateway.doctor_channels import Connected
 from gateway.errors import GatewayError
 from gateway.model.base import Instant
 from gateway.settings import Settings
@@ -39,6 +40,7 @@ class Looks:
     readiness: Callable[[], Awaitable[Sequence[tuple[str, str]] | None]]
     numbers: Callable[[], Awaitable[str]]
     looked: Callable[[], AbstractAsyncContextManager[tuple[Gateway, StoreLook]]]
+    connected: Connected
     fingerprints: Callable[[Gateway], Awaitable[Mapping[str, str]]]
     tools: StoreTools
 
@@ -69,23 +71,23 @@ async def examine(settings: Settings, looks: Looks, *, verify: bool) -> Examinat
     if looks.holder:
         findings += doctor.process(looks.holder, settings.port, await looks.readiness())
     seen, stopped = _Seen(findings), None
+    metrics = await looks.numbers() if settings.metrics_port else ""
     try:
         async with looks.looked() as (gateway, store):
-            await _stores(settings, looks, gateway, store, seen, verify=verify)
+            await _stores(settings, looks, gateway, store, seen, metrics, verify=verify)
     except GatewayError as trouble:
         stopped = trouble
         findings.append(doctor.of_error("lager", trouble))
     except Exception as bug:  # rows that no program of ours wrote: what was seen so far is told all the same
         findings.append(doctor.unreadable("lager", bug))
     findings += doctor.copies(settings, looks.tools, Instant(int(datetime.now(UTC).timestamp() * 1_000_000)))
-    metrics = await looks.numbers() if settings.metrics_port else ""
     return Examination(
         findings=tuple(findings), stopped=stopped, schema=seen.schema, counts=seen.counts, metrics=metrics
     )
 
 
 async def _stores(
-    settings: Settings, looks: Looks, gateway: Gateway, store: StoreLook, seen: _Seen, *, verify: bool
+    settings: Settings, looks: Looks, gateway: Gateway, store: StoreLook, seen: _Seen, metrics: str, *, verify: bool
 ) -> None:
     seen.findings += [*await store.schema_findings(), *await store.findings()]
     seen.schema, seen.counts = await store.schema(), await store.counts()
@@ -95,3 +97,4 @@ async def _stores(
     if verify:
         seen.findings += await doctor_log.log_wholly(gateway)
     seen.findings += await doctor.work_at_hand(gateway)
+    seen.findings += await doctor_channels.channels(gateway, looks.connected, metrics)

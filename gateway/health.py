@@ -21,9 +21,10 @@ from typing import Final, TypeVar
 import structlog
 
 from gateway.audit import Auditor
+from gateway.channel_watch import WATCHED, ChannelWatch
 from gateway.errors import GatewayError, StoreFullError, StoreUnavailableError
 from gateway.logs import place_of
-from gateway.measures import Signs
+from gateway.measures import ChannelSigns, Signs
 from gateway.model.base import GATEWAY, SECOND, Instant
 from gateway.ports import Blobs, Clock, Machine, ShredKeys, Store, Vault
 from gateway.presence import Presence
@@ -131,7 +132,7 @@ class Health:
         machine: Machine,
         clock: Clock,
         *,
-        left: Callable[[], Mapping[str, int]] = dict,
+        watch: ChannelWatch,
         reserve_percent: int = 5,  # "5 % of disk is reserved for the log" (security-decisions H2)
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -144,7 +145,7 @@ class Health:
         self._sessions = sessions
         self._machine = machine
         self._clock = clock
-        self._left = left
+        self._watch = watch
         self._reserve = reserve_percent
         self._seconds = seconds
         self._lock = asyncio.Lock()
@@ -181,6 +182,8 @@ class Health:
         now = self._clock.now()
         queue = await self._or_none(self._store.queue_signs(most=MOST_COUNTED))
         state = await self._or_none(self.log_state())
+        channels = await self._or_none(self._channels())
+        unfetched = await self._or_none(self._watch.unfetched())
         return Signs(
             at=now,
             ready=readiness.checks,
@@ -190,7 +193,11 @@ class Health:
             unpublished=state.unpublished if state else None,
             lag_s=state.lag / SECOND if state else None,
             checkpoint_age_s=state.checkpoint_age / SECOND if state and state.checkpoint_age is not None else None,
-            left=self._left(),
+            channels=tuple(channels or ()),
+            unfetched=len(unfetched) if unfetched is not None else None,
+            unfetched_s=_waited(min((one.oldest for one in unfetched), default=None), now)
+            if unfetched is not None
+            else None,
             sessions=self._sessions.used_lately(),
             streams=self._presence.watchers,
             space=await asyncio.to_thread(self._machine.space),
@@ -212,6 +219,19 @@ class Health:
             max(0, now - waiting[0].at) if waiting else 0,
             now - newest.at if newest else None,
         )
+
+    async def _channels(self) -> list[ChannelSigns]:
+        found = [await self._watch.state(channel) for channel in self._watch.connected()]
+        return [
+            ChannelSigns(
+                channel=str(one.channel),
+                circuit_open=one.closed_until is not None,
+                left=len(one.left),
+                expires=one.expires,
+                deliveries={str(state): one.in_state(state) for state in WATCHED},
+            )
+            for one in found
+        ]
 
     # --- the checks ---------------------------------------------------------------------------------------------------
 

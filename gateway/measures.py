@@ -144,6 +144,17 @@ class timed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSigns:
+    """A connected channel: what waits or failed there, and what its neighbour holds. Nothing of it has an id."""
+
+    channel: str
+    circuit_open: bool
+    left: int  # arrivals that lie at the neighbour untaken
+    expires: Instant | None  # when the first of its certificates ends
+    deliveries: Mapping[str, int]  # state -> how many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """What stands still when looked at: read when somebody asks for the numbers, never on the path.
 
@@ -158,7 +169,9 @@ class Signs:
     unpublished: int | None = None
     lag_s: float | None = None  # age of the oldest leaf that no checkpoint covers; 0 when all are covered
     checkpoint_age_s: float | None = None
-    left: Mapping[str, int] = field(default_factory=dict)  # channel -> arrivals that lie at its neighbour untaken
+    channels: tuple[ChannelSigns, ...] = ()
+    unfetched: int | None = None  # inboxes in which work has lain unopened for too long
+    unfetched_s: float | None = None  # how long the oldest of it has; 0 when there is none
     sessions: int = 0
     streams: int = 0
     space: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # place -> (free, size) in octets

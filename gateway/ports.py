@@ -34,6 +34,7 @@ from gateway.model.base import (
     ShredKeyId,
     UserId,
 )
+from gateway.states import DeliveryState
 
 R = TypeVar("R", bound=Row)
 
@@ -283,6 +284,14 @@ class Store(Protocol):
     # for operators
     async def queue_signs(self, *, most: int) -> QueueSigns:
         """Deliveries queued, attempting, failed and expired, each counted no further than `most`."""
+
+    async def counts_by_reason(
+        self, channel: path.Channel, state: DeliveryState, *, most: int
+    ) -> list[path.ReasonCount]:
+        """The deliveries of a channel in a state, by reason, counted no further than `most` in all."""
+
+    async def unfetched(self, *, before: Instant, limit: int) -> list[path.Unfetched]:
+        """Inboxes with an open task that came before an instant and whose envelope nobody has opened, oldest first."""
 
     async def check_writable(self) -> None:
         """Go through a transaction as a commit does, and change nothing.

@@ -65,6 +65,12 @@ class Settings(BaseModel):
     duty_phones: dict[str, str] = Field(
         default_factory=dict, description="Vem som nås på vilket nummer när gatewayen inte svarar."
     )
+    unfetched_hours: int = Field(
+        default=72,
+        ge=1,
+        le=24 * 366,
+        description="Efter så många timmar räknas en oöppnad inkorg som ohämtad.",
+    )
     sdk_url: str = Field(
         default="", pattern=r"^(https?://.{1,500}/)?$", description="Meddelandetjänstens adress (SDK API), med / sist."
     )

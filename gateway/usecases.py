@@ -17,6 +17,7 @@ from gateway.audit import Auditor
 from gateway.bell import Bell
 from gateway.cases import Cases
 from gateway.casework import Casework
+from gateway.channel_watch import UNFETCHED_AFTER, ChannelWatch
 from gateway.channels import Channels
 from gateway.consents import Consents
 from gateway.decide import Decider, Policy
@@ -106,6 +107,7 @@ class Options:
     rules: SessionRules = field(default_factory=SessionRules)
     totp_window: int = 0
     reserve_percent: int = 5
+    unfetched_after: int = UNFETCHED_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class Gateway:
     sending: Sending
     outbox: Outbox
     channels: Channels
+    channel_watch: ChannelWatch
     intake: Intake
     announcements: Announcements
     bell: Bell
@@ -259,6 +262,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         clock,
         owner=owner,
     )
+    channel_watch = ChannelWatch(
+        store, directory, channels, rights, auditor, clock, unfetched_after=chosen.unfetched_after
+    )
     return Gateway(
         ports=ports,
         forms=forms,
@@ -282,6 +288,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner, metrics=metrics
         ),
         channels=channels,
+        channel_watch=channel_watch,
         announcements=Announcements(store, directory, forms, channels, auditor, clock),
         intake=Intake(
             store,
@@ -328,7 +335,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             sessions,
             ports.machine,
             clock,
-            left=channels.left,
+            watch=channel_watch,
             reserve_percent=chosen.reserve_percent,
         ),
         options=chosen,

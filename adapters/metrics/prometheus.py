@@ -151,6 +151,15 @@ class _Gauges:
         self.deliveries = gauge("deliver_deliveries", "Deliveries in a state, counted to 10 000", "state")
         self.oldest = gauge("deliver_oldest_due_seconds", "How long the oldest due delivery has waited")
         self.left = gauge("channel_left", "Arrivals that lie at a neighbour, refused or unreadable here", "channel")
+        self.circuit = gauge("channel_circuit_open", "1 while a neighbour is not asked, having failed", "channel")
+        self.standing = gauge("channel_deliveries", "Deliveries of a connected channel in a state", "channel", "state")
+        self.certificate = gauge(
+            "channel_certificate_ends_timestamp_seconds",
+            "When its first certificate ends, Unix time",
+            "channel",
+        )
+        self.unfetched = gauge("inboxes_unfetched", "Inboxes in which work has lain unopened for too long")
+        self.unfetched_age = gauge("inboxes_unfetched_oldest_seconds", "How long the oldest of that work has lain")
         self.leaves = gauge("audit_leaves", "Leaves of this year's log")
         self.unpublished = gauge("audit_unpublished_leaves", "Leaves that no checkpoint covers yet")
         self.lag = gauge("audit_lag_seconds", "Age of the oldest leaf that no checkpoint covers")
@@ -167,8 +176,14 @@ class _Gauges:
         self.draining.set(signs.draining)
         for state, number in (signs.deliveries or {}).items():
             self.deliveries.labels(state).set(number)
-        for channel, number in signs.left.items():
-            self.left.labels(channel).set(number)
+        for one in signs.channels:
+            self.left.labels(one.channel).set(one.left)
+            self.circuit.labels(one.channel).set(one.circuit_open)
+            for state, number in one.deliveries.items():
+                self.standing.labels(one.channel, state).set(number)
+            self.certificate.labels(one.channel).set(
+                float("nan") if one.expires is None else one.expires / 1_000_000  # microseconds
+            )
         for place, (free, size) in signs.space.items():
             self.free.labels(place).set(free)
             self.size.labels(place).set(size)
@@ -178,6 +193,8 @@ class _Gauges:
             (self.unpublished, signs.unpublished),
             (self.lag, signs.lag_s),
             (self.checkpoint, signs.checkpoint_age_s),
+            (self.unfetched, signs.unfetched),
+            (self.unfetched_age, signs.unfetched_s),
         ):
             gauge.set(float("nan") if value is None else value)  # not known is not nought
         self.sessions.set(signs.sessions)

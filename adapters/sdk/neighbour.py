@@ -125,6 +125,17 @@ class SdkNeighbour:
     def expires(self) -> Instant | None:
         return None
 
+    async def probe(self) -> Told:
+        """Sign in at the service and list what waits for one address of ours; nothing is taken."""
+        function = self._addresses[0].partition("#")[2] if self._addresses else ""
+        try:
+            await self._api.waiting(function)
+        except NotTakenError as refused:
+            return Told(Telling.REFUSED, _refusal(refused.status), detail=str(refused.status))
+        except ServiceAwayError as away:
+            return Told(Telling.DELAYED, Reason.UNREACHABLE, detail=str(away))
+        return Told(Telling.DELIVERED)
+
 
 # --- out -------------------------------------------------------------------------------------------------------------
 

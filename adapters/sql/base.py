@@ -305,6 +305,14 @@ class SqlReadings(ABC):
         oldest = [found for channel in path.Channel for found in await self._read("oldest_due", channel=str(channel))]
         return QueueSigns(counts, min((Instant(due) for due in oldest), default=None))
 
+    async def counts_by_reason(
+        self, channel: path.Channel, state: DeliveryState, *, most: int
+    ) -> list[path.ReasonCount]:
+        return await self._read("counts_by_reason", bulk=True, channel_is=str(channel), state_is=str(state), most=most)
+
+    async def unfetched(self, *, before: Instant, limit: int) -> list[path.Unfetched]:
+        return await self._read("unfetched", bulk=True, before=before, limit=limit)
+
 
 def numbered(entry: log.LogEntry, number: int) -> tuple[log.AuditLeaf, log.AuditSide]:
     """The leaf and side row of an entry, once its number is known."""

@@ -102,6 +102,12 @@ def _names() -> Any:
 
 
 _found = _names()
+_stands = (
+    select(_delivery.c.channel, _delivery.c.state, _delivery.c.reason)
+    .where(_delivery.c.channel == bindparam("channel_is"), _delivery.c.state == bindparam("state_is"))
+    .limit(bindparam("most"))
+    .subquery()
+)
 
 QUERIES: Final[Mapping[str, Query]] = {
     "organisations": _where(directory.Organisation),
@@ -396,6 +402,26 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_delivery.c.due_at)
         .limit(1),
         None,
+    ),
+    "counts_by_reason": Query(
+        select(_stands.c.channel, _stands.c.state, _stands.c.reason, func.count().label("count"))
+        .group_by(_stands.c.channel, _stands.c.state, _stands.c.reason)
+        .order_by(_stands.c.reason),
+        path.ReasonCount,
+    ),
+    # What nobody has opened is bounded by what people leave unopened; it is asked once a minute at most.
+    "unfetched": Query(
+        select(_task.c.inbox, func.count().label("count"), func.min(_task.c.received_at).label("oldest"))
+        .select_from(_delivery.join(_task, _task.c.envelope == _delivery.c.envelope))
+        .where(
+            _delivery.c.state == str(DeliveryState.DELIVERED),
+            _delivery.c.changed_at <= bindparam("before"),
+            _task.c.state == str(TaskState.OPEN),
+        )
+        .group_by(_task.c.inbox)
+        .order_by(func.min(_task.c.received_at), _task.c.inbox)
+        .limit(bindparam("limit")),
+        path.Unfetched,
     ),
     "draft_sent_as": _where(path.Draft, "sent_as"),
     "sent_drafts": Query(

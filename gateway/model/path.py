@@ -407,6 +407,25 @@ class IdempotencyRecord(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many deliveries of a channel stand in a state for one reason (a code of docs/channels.md §2.2)."""
+
+    channel: Channel
+    state: DeliveryState
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """An inbox in which work lies that nobody has opened, how much, and since when."""
+
+    inbox: InboxId
+    count: int
+    oldest: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class InboxItem:
     """One line of an inbox, read without opening anything."""
 

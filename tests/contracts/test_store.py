@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConflictError, DecisionStaleError
 from gateway.model import ROWS
-from gateway.model.base import GATEWAY, SECOND, AdministrationId, CaseId, Fact, InboxId, Instant, Row, fact
+from gateway.model.base import GATEWAY, SECOND, AdministrationId, CaseId, EnvelopeId, Fact, InboxId, Instant, Row, fact
 from gateway.model.log import AuditLeaf, AuditSide, LogEntry
 from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
+from gateway.model.queue import Task
 from gateway.ports import Cursor, Delete, Insert, Store, Update, Work
-from gateway.states import CaseState, DeliveryState
+from gateway.states import CaseState, DeliveryState, TaskState
 from tests.clock import ManualClock
 from tests.contracts.rows import any_row
 
@@ -251,3 +252,59 @@ async def test_asking_whether_a_commit_would_go_through_changes_nothing(store: S
     await store.check_writable()
     await asyncio.gather(*(store.check_writable() for _ in range(20)))
     assert await store.logs() == []
+
+
+async def test_what_stands_in_a_channel_is_counted_by_its_reason_and_no_further_than_asked(store: Store) -> None:
+    rows = [
+        dataclasses.replace(a_delivery(due_at=20, state=state), channel=channel, reason=reason)
+        for channel, state, reason in [
+            (Channel.SDK, DeliveryState.FAILED, "malware"),
+            (Channel.SDK, DeliveryState.FAILED, "unreachable"),
+            (Channel.SDK, DeliveryState.FAILED, "unreachable"),
+            (Channel.SDK, DeliveryState.QUEUED, ""),
+            (Channel.SMIME, DeliveryState.FAILED, "malware"),
+        ]
+    ]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    found = await store.counts_by_reason(Channel.SDK, DeliveryState.FAILED, most=10)
+    assert [(one.channel, one.state, one.reason, one.count) for one in found] == [
+        (Channel.SDK, DeliveryState.FAILED, "malware", 1),
+        (Channel.SDK, DeliveryState.FAILED, "unreachable", 2),
+    ]
+    assert sum(one.count for one in await store.counts_by_reason(Channel.SDK, DeliveryState.FAILED, most=2)) == 2
+    assert await store.counts_by_reason(Channel.LINK, DeliveryState.FAILED, most=2) == []
+
+
+async def test_an_inbox_counts_as_unfetched_by_open_unopened_work_that_is_old_enough(store: Store) -> None:
+    def work(envelope: str, inbox: str, at: int, delivery: DeliveryState, task: TaskState) -> list[Insert]:
+        row = dataclasses.replace(
+            a_delivery(due_at=at, state=delivery),
+            envelope=EnvelopeId(envelope),
+            inbox=InboxId(inbox),
+            changed_at=Instant(at),
+        )
+        of = Task(
+            administration=NAV,
+            envelope=row.envelope,
+            inbox=row.inbox,
+            message=row.message,
+            case=CaseId("c"),
+            form_type="case_message",
+            state=task,
+            received_at=Instant(at),
+            changed_at=Instant(at),
+        )
+        return [Insert(row), Insert(of)]
+
+    changes = [
+        *work("e1", "box.a", 50, DeliveryState.DELIVERED, TaskState.OPEN),
+        *work("e2", "box.a", 40, DeliveryState.DELIVERED, TaskState.OPEN),
+        *work("e3", "box.b", 30, DeliveryState.OPENED, TaskState.OPEN),
+        *work("e4", "box.c", 30, DeliveryState.DELIVERED, TaskState.DONE),
+        *work("e5", "box.d", 90, DeliveryState.DELIVERED, TaskState.OPEN),
+        *work("e6", "box.e", 20, DeliveryState.DELIVERED, TaskState.OPEN),
+    ]
+    await store.commit(Work(changes=tuple(changes)))
+    found = await store.unfetched(before=Instant(60), limit=10)
+    assert [(one.inbox, one.count, one.oldest) for one in found] == [("box.e", 1, 20), ("box.a", 2, 40)]
+    assert [one.inbox for one in await store.unfetched(before=Instant(60), limit=1)] == ["box.e"]

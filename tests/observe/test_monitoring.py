@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.metrics.prometheus import PrometheusMetrics
-from gateway.measures import VALUES, Counted, Signs
+from gateway.measures import VALUES, ChannelSigns, Counted, Signs
 from gateway.model.base import Instant
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,7 +43,10 @@ def known() -> set[str]:
     metrics = PrometheusMetrics()
     metrics.know(["/"])
     metrics.request("GET", "/", 200, 0.1)
-    signs = Signs(at=Instant(1), ready={"keys": True}, deliveries={"queued": 1}, space={"data": (1, 2)})
+    channel = ChannelSigns(channel="sdk", circuit_open=False, left=0, expires=Instant(1), deliveries={"queued": 1})
+    signs = Signs(
+        at=Instant(1), ready={"keys": True}, deliveries={"queued": 1}, space={"data": (1, 2)}, channels=(channel,)
+    )
     families = text_string_to_metric_families(metrics.exposition(signs).decode())
     return {sample.name for family in families for sample in family.samples} | {"up"}
 
