@@ -469,6 +469,9 @@ class MemoryStore:
     async def leaves(self, name: str, start: int, end: int) -> list[log.AuditLeaf]:
         return await self.get_many(log.AuditLeaf, [(name, number) for number in range(start, end)])
 
+    async def leaf_columns(self, name: str, start: int, end: int) -> list[tuple[int, bytes, bytes]]:
+        return [(row.number, row.leaf, row.hash) for row in await self.leaves(name, start, end)]
+
     async def sides(self, name: str, start: int, end: int) -> list[log.AuditSide]:
         return await self.get_many(log.AuditSide, [(name, number) for number in range(start, end)])
 

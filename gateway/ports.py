@@ -274,6 +274,9 @@ class Store(Protocol):
     async def leaves(self, log: str, start: int, end: int) -> list[log.AuditLeaf]:
         """Leaves start <= number < end, in order."""
 
+    async def leaf_columns(self, log: str, start: int, end: int) -> Sequence[tuple[int, bytes, bytes]]:
+        """Number, leaf and hash of each of those, for who reads a whole log: without an object for each."""
+
     async def sides(self, log: str, start: int, end: int) -> list[log.AuditSide]: ...
     async def last_checkpoint(self, log: str) -> log.Checkpoint | None: ...
     async def checkpoints(self, log: str) -> list[log.Checkpoint]:

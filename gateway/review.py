@@ -16,14 +16,14 @@ from gateway.audit import AuditAction, Auditor, Event, log_order
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, IntegrityError, InvalidFormError, NotFoundError
 from gateway.model.base import GATEWAY
-from gateway.model.log import AuditLeaf, AuditSide, Checkpoint
+from gateway.model.log import AuditSide, Checkpoint
 from gateway.notes import parse_checkpoint, proof_text
 from gateway.ports import Store, TileStore, Vault, Work
 from gateway.rights import Rights
 from gateway.sessions import Signed
 from gateway.tilecheck import higher, widths
 from gateway.tiles import HASH, WIDTH, TileReader, bundle, bundle_name, tile_name, unbundle
-from gateway.tree import CompactRange, inclusion_proof, leaf_hash, root_of
+from gateway.tree import CompactRange, inclusion_proof, leaf_hashes, root_of
 
 BLOCK: Final = 4 * WIDTH  # leaves read at once
 MAX_FAULTS = 100
@@ -86,17 +86,18 @@ class Review:
         size = await self._store.log_size(name)
         for start in range(0, size, BLOCK):
             end = min(size, start + BLOCK)
-            rows = await self._store.leaves(name, start, end)
-            absent = _first_absent(rows, start, end)
+            rows = await self._store.leaf_columns(name, start, end)
+            absent = _first_absent([row[0] for row in rows], start, end)
             if absent is not None:
                 report.fault(f"leaf {absent} is missing")
                 return report
-            hashes = [leaf_hash(row.leaf) for row in rows]
-            _check_hashes(report, rows, hashes)
+            leaves = [row[1] for row in rows]
+            hashes = leaf_hashes(leaves)
+            _check_hashes(report, start, [row[2] for row in rows], hashes)
             if sides:
-                await self._check_sides(report, rows, await self._store.sides(name, start, end))
+                await self._check_sides(report, start, leaves, await self._store.sides(name, start, end))
             heads.check(growing, hashes)
-            tiles.check(rows, hashes)
+            tiles.check(start, leaves, hashes)
         heads.check_rest(size)
         report.leaves = growing.size
         report.unpublished = size - (newest.size if newest else 0)
@@ -107,21 +108,23 @@ class Review:
         report.missing += tiles.missing
         return report
 
-    async def _check_sides(self, report: Report, rows: Sequence[AuditLeaf], sides: Sequence[AuditSide]) -> None:
+    async def _check_sides(
+        self, report: Report, start: int, leaves: Sequence[bytes], sides: Sequence[AuditSide]
+    ) -> None:
         by_number = {side.number: side for side in sides}
-        for row in rows:
-            await self._check_side(report, row, by_number.get(row.number))
+        for number, leaf in enumerate(leaves, start):
+            await self._check_side(report, number, leaf, by_number.get(number))
 
-    async def _check_side(self, report: Report, leaf: AuditLeaf, side: AuditSide | None) -> None:
+    async def _check_side(self, report: Report, number: int, leaf: bytes, side: AuditSide | None) -> None:
         if side is None or not side.sealed:
             report.erased += 1
             return
         try:
-            holds = await self._auditor.holds(side, leaf.leaf)
+            holds = await self._auditor.holds(side, leaf)
         except (IntegrityError, ValueError, KeyError):
             holds = False
         if not holds:
-            report.fault(f"leaf {leaf.number}: its side row is not the one that was logged")
+            report.fault(f"leaf {number}: its side row is not the one that was logged")
 
     async def _check_published(self, report: Report, name: str, newest: Checkpoint | None) -> None:
         if newest is None:
@@ -297,13 +300,12 @@ class _Tiles:
         self.faults: list[str] = []
         self.missing: list[str] = []
 
-    def check(self, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
-        """Every tile that these rows fill; the first of them begins a tile."""
-        for at in range(0, len(rows), WIDTH):
-            first = rows[at].number
-            width = min(WIDTH, self._size - first)
+    def check(self, start: int, leaves: Sequence[bytes], hashes: Sequence[bytes]) -> None:
+        """Every tile that these leaves fill; the first of them begins a tile."""
+        for at in range(0, len(leaves), WIDTH):
+            width = min(WIDTH, self._size - start - at)
             if width > 0:
-                self._one(first // WIDTH, rows[at : at + width], hashes[at : at + width])
+                self._one((start + at) // WIDTH, leaves[at : at + width], hashes[at : at + width])
 
     def check_above(self) -> None:
         """The tiles above level 0, from the full ones below them."""
@@ -314,29 +316,30 @@ class _Tiles:
             elif stands != octets:
                 self.faults.append(f"{name} is not the tree's")
 
-    def _one(self, index: int, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
+    def _one(self, index: int, leaves: Sequence[bytes], hashes: Sequence[bytes]) -> None:
         if len(hashes) == WIDTH:
             self._above.append(root_of(hashes))
+        first, width = index * WIDTH, len(leaves)
         try:
             tile = TileReader(self._tiles, self._log, self._size).tile(0, index)
         except IntegrityError:
-            self.missing.append(tile_name(0, index, len(rows)))
+            self.missing.append(tile_name(0, index, width))
             return
-        bundled = self._bundled(index, rows)
-        if len(self._tiles.read(self._log, tile_name(0, index, len(rows))) or b"") > len(rows) * HASH:
-            self.faults.append(f"{tile_name(0, index, len(rows))} holds more than the tree")
+        bundled = self._bundled(index, leaves)
+        if len(self._tiles.read(self._log, tile_name(0, index, width)) or b"") > width * HASH:
+            self.faults.append(f"{tile_name(0, index, width)} holds more than the tree")
         if tile != b"".join(hashes):
-            for at, row in enumerate(rows):
+            for at in range(width):
                 if tile[at * HASH : at * HASH + HASH] != hashes[at]:
-                    self.faults.append(f"leaf {row.number}: row and tile differ")
-        if bundled != [row.leaf for row in rows]:
-            for row, octets in zip(rows, bundled, strict=False):
-                if octets != row.leaf:
-                    self.faults.append(f"leaf {row.number}: row and entry bundle differ")
+                    self.faults.append(f"leaf {first + at}: row and tile differ")
+        if bundled != leaves:
+            for number, (leaf, octets) in enumerate(zip(leaves, bundled, strict=False), first):
+                if octets != leaf:
+                    self.faults.append(f"leaf {number}: row and entry bundle differ")
 
-    def _bundled(self, index: int, rows: Sequence[AuditLeaf]) -> list[bytes]:
+    def _bundled(self, index: int, leaves: Sequence[bytes]) -> Sequence[bytes]:
         """The leaves of a bundle; taken apart only when it is not what the rows give."""
-        width, leaves = len(rows), [row.leaf for row in rows]
+        width = len(leaves)
         found = self._tiles.read(self._log, bundle_name(index, width)) or self._tiles.read(
             self._log, bundle_name(index)
         )
@@ -353,19 +356,19 @@ class _Tiles:
         return bundled[:width]
 
 
-def _first_absent(rows: Sequence[AuditLeaf], start: int, end: int) -> int | None:
+def _first_absent(numbers: Sequence[int], start: int, end: int) -> int | None:
     """The first number that has no row; rows come in the order of their numbers."""
-    if len(rows) == end - start:
+    if len(numbers) == end - start:
         return None
-    there = {row.number for row in rows}
+    there = set(numbers)
     return next(number for number in range(start, end) if number not in there)
 
 
-def _check_hashes(report: Report, rows: Sequence[AuditLeaf], hashes: Sequence[bytes]) -> None:
-    if [row.hash for row in rows] != hashes:
-        for row, hash_ in zip(rows, hashes, strict=True):
-            if row.hash != hash_:
-                report.fault(f"leaf {row.number}: the row's text and hash differ")
+def _check_hashes(report: Report, start: int, stored: Sequence[bytes], hashes: Sequence[bytes]) -> None:
+    if stored != hashes:
+        for number, (kept, hash_) in enumerate(zip(stored, hashes, strict=True), start):
+            if kept != hash_:
+                report.fault(f"leaf {number}: the row's text and hash differ")
 
 
 def _no_id() -> InvalidFormError:

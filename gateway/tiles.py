@@ -6,7 +6,6 @@ every checkpoint; they may go once the full tile stands.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -42,7 +41,7 @@ def _partial(width: int) -> str:
 
 def bundle(leaves: Sequence[bytes]) -> bytes:
     """Leaves with u16 length prefixes."""
-    return b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves)
+    return b"".join([part for leaf in leaves for part in (len(leaf).to_bytes(2), leaf)])
 
 
 def unbundle(octets: bytes) -> list[bytes]:

@@ -24,6 +24,12 @@ def leaf_hash(leaf: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + leaf).digest()
 
 
+def leaf_hashes(leaves: Sequence[bytes]) -> list[bytes]:
+    """RFC 6962 §2.1, of many leaves: without a call for each."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """RFC 6962 §2.1."""
     return hashlib.sha256(b"\x01" + left + right).digest()
@@ -76,17 +82,17 @@ class CompactRange:
 
 def _perfect(hashes: Sequence[bytes]) -> bytes:
     """MTH of 2^n leaf hashes."""
+    sha256 = hashlib.sha256
     while len(hashes) > 1:
         pairs = zip(hashes[::2], hashes[1::2], strict=True)
-        hashes = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return hashes[0]
 
 
 def root_of(hashes: Iterable[bytes]) -> bytes:
     """MTH of leaf hashes."""
     growing = CompactRange()
-    for hash_ in hashes:
-        growing.append(hash_)
+    growing.extend(list(hashes))
     return growing.root()
 
 

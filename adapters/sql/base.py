@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from adapters.sql.compiled import Statements
 from gateway.errors import ConflictError, DecisionStaleError
@@ -283,6 +283,11 @@ class SqlReadings(ABC):
 
     async def leaves(self, name: str, start: int, end: int) -> list[log.AuditLeaf]:
         return await self._read("leaves", bulk=True, log=name, start=start, end=end)
+
+    async def leaf_columns(self, name: str, start: int, end: int) -> list[tuple[int, bytes, bytes]]:
+        text, _ = self.statements.queries["leaf_columns"]
+        rows = await self._fetch(text.sql, text.params({"log": name, "start": start, "end": end}), bulk=True)
+        return cast(list[tuple[int, bytes, bytes]], rows)
 
     async def sides(self, name: str, start: int, end: int) -> list[log.AuditSide]:
         return await self._read("sides", bulk=True, log=name, start=start, end=end)

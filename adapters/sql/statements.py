@@ -448,6 +448,16 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_leaf.c.number),
         log.AuditLeaf,
     ),
+    "leaf_columns": Query(
+        select(_leaf.c.number, _leaf.c.leaf, _leaf.c.hash)
+        .where(
+            _leaf.c.log == bindparam("log"),
+            _leaf.c.number >= bindparam("start"),
+            _leaf.c.number < bindparam("end"),
+        )
+        .order_by(_leaf.c.number),
+        None,
+    ),
     "sides": Query(
         _all(log.AuditSide)
         .where(

@@ -122,6 +122,8 @@ async def test_leaves_are_numbered_without_gaps_whoever_writes(store: Store) -> 
     assert numbers == list(range(128))
     leaves = await store.leaves(log, 0, 128)
     assert [leaf.number for leaf in leaves] == numbers
+    columns = await store.leaf_columns(log, 0, 128)
+    assert [tuple(row) for row in columns] == [(leaf.number, leaf.leaf, leaf.hash) for leaf in leaves]
     for committed, work in zip(done, works, strict=True):
         for number, entry in zip(committed.numbers, work.entries, strict=True):
             leaf = await store.get(AuditLeaf, log, number)

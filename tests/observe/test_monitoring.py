@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -125,6 +126,7 @@ def test_the_dashboard_is_valid_and_shows_only_numbers_that_exist() -> None:
 def test_prometheus_own_tool_takes_the_rules() -> None:
     tool = shutil.which("promtool")
     if tool is None:
+        assert os.environ.get("SAMBUD_REQUIRE_PEERS") != "1", "promtool is missing: install Debian's prometheus"
         pytest.skip("promtool is not here (Debian: prometheus)")
     done = subprocess.run([tool, "check", "rules", str(RULES)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
