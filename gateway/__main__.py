@@ -149,6 +149,16 @@ class SystemWiring:
                 gateway.channels.connect(neighbours[name])
             yield
 
+    async def simulate_sdk(
+        self, clients: Mapping[str, Sequence[str]], keys: Path, port: int, say: Callable[[str], None]
+    ) -> None:
+        from adapters.sdk.connect import offered
+
+        async with offered(clients, keys, port, SystemClock()) as lines:
+            for line in lines:
+                say(line)
+            await asyncio.Event().wait()
+
     def blobs(self, settings: Settings) -> Blobs:
         from adapters.blobs.folder import FolderBlobs
 

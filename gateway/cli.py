@@ -18,6 +18,7 @@ from gateway.clidemo import bench, demo
 from gateway.clihealth import COMMANDS
 from gateway.cliroot import root_key
 from gateway.clirun import Wiring, run, settings_of
+from gateway.clisimulate import simulate
 from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
@@ -260,5 +261,6 @@ for _command in (clistore.backup, clistore.backup_key, clistore.restore_store, c
 main.add_command(demo)
 main.add_command(bench)
 main.add_command(root_key)
+main.add_command(simulate)
 for command in COMMANDS:
     main.add_command(command)

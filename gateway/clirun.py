@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -56,6 +56,15 @@ class Wiring(Protocol):
 
     def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AbstractAsyncContextManager[None]:
         """Connects gateways through a simulated message service on loopback, while the context lasts."""
+
+    async def simulate_sdk(
+        self, clients: Mapping[str, Sequence[str]], keys: Path, port: int, say: Callable[[str], None]
+    ) -> None:
+        """A simulated message service on `port` until it is ended; tells what each client must know.
+
+        Raises:
+            SetupError: the port is taken, or a key can be neither read nor made.
+        """
 
     def store_tools(self) -> StoreTools:
         """What backup, restore and moving a store stand on."""

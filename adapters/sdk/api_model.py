@@ -74,11 +74,19 @@ def create_body(message: Message) -> dict[str, Any]:
     return {"data": {"type": "messages", "id": message.id, "attributes": attributes(message)}}
 
 
-async def create_stream(message: Message, files: tuple[Streamed, ...]) -> AsyncIterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A body that is read while it is sent, with its length: many services take no body of an unknown one."""
+
+    length: int
+    read: Callable[[], AsyncIterator[bytes]]
+
+
+def written(message: Message, files: tuple[Streamed, ...] = ()) -> Written:
     """The same body with `files` in its last document, read and encoded in pieces: bounded memory at any size.
 
     Raises:
-        RejectedError: above 30 000 000 octets; said before the first octet.
+        RejectedError: above 30 000 000 octets; nothing of any file was read.
     """
     body = create_body(message)
     document = body["data"]["attributes"]["digitalDocument"][-1]
@@ -90,24 +98,36 @@ async def create_stream(message: Message, files: tuple[Streamed, ...]) -> AsyncI
             for file, mark in zip(files, marks, strict=True)
         ),
     ]
-    whole = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    if len(whole.encode()) + sum(4 * ((file.size + 2) // 3) for file in files) > MAX_OCTETS:
+    rest = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    parts = []
+    for mark in marks:
+        before, _, rest = rest.partition(json.dumps(mark)[1:-1])
+        parts.append(before.encode())
+    last = rest.encode()
+    length = sum(map(len, parts)) + len(last) + sum(4 * ((file.size + 2) // 3) for file in files)
+    if length > MAX_OCTETS:
         raise RejectedError([Fault(Why.RULE, Detail.TOO_LONG, "NA", "Meddelandet är större än 30 MB.")])
-    for file, mark in zip(files, marks, strict=True):
-        before, _, whole = whole.partition(json.dumps(mark)[1:-1])
-        yield before.encode()
-        async for piece in _encoded(file.read()):
-            yield piece
-    yield whole.encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for part, file in zip(parts, files, strict=True):
+            yield part
+            async for piece in _encoded(file.read(), file.size):
+                yield piece
+        yield last
+
+    return Written(length, pieces)
 
 
-async def _encoded(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    held = b""
+async def _encoded(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    held, seen = b"", 0
     async for chunk in chunks:
         held += chunk
+        seen += len(chunk)
         while len(held) >= PIECE:
             yield base64.b64encode(held[:PIECE])
             held = held[PIECE:]
+    if seen != size:
+        raise OSError("a file is not as long as it was said to be")  # the length was told: the call ends here
     if held:
         yield base64.b64encode(held)
 
@@ -181,6 +201,19 @@ def message_of(told: Mapping[str, Any]) -> Message:
     return found
 
 
+def instant_of(written: str) -> Instant | None:
+    """A time with any number of decimals and any zone; without one it is UTC (the examples have such times)."""
+    matched = _TIME.fullmatch(written)
+    if matched is None:
+        return None
+    day, fraction, zone = matched.groups()
+    try:
+        moment = datetime.fromisoformat(day + (zone or "Z").replace("Z", "+00:00")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return Instant(int(moment.timestamp()) * 1_000_000 + int((fraction or "0").ljust(6, "0")[:6]))
+
+
 class _Reader:
     def __init__(self, told: Mapping[str, Any]) -> None:
         self._told = told
@@ -212,19 +245,10 @@ class _Reader:
         return value
 
     def _time(self) -> Instant:
-        """Any number of decimals, any zone; without one it is UTC (the examples have such times)."""
-        matched = _TIME.fullmatch(str(self._told.get("creationDateTime", "")))
-        if matched is None:
+        found = instant_of(str(self._told.get("creationDateTime", "")))
+        if found is None:
             self._fault("creationDateTime")
-            return Instant(0)
-        day, fraction, zone = matched.groups()
-        try:
-            moment = datetime.fromisoformat(day + (zone or "Z").replace("Z", "+00:00"))
-        except ValueError:
-            self._fault("creationDateTime")
-            return Instant(0)
-        micros = int((fraction or "0").ljust(6, "0")[:6])
-        return Instant(int(moment.astimezone(UTC).timestamp()) * 1_000_000 + micros)
+        return found or Instant(0)
 
     def _party(self, name: str, attention: str) -> Party:
         told = self._told.get(attention)

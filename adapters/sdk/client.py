@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import aiohttp
 from joserfc import jwt
 from joserfc.jwk import Key
 
-from adapters.sdk.api_model import Streamed, create_stream, entries
+from adapters.sdk.api_model import Streamed, Written, entries, written
 from adapters.sdk.model import Message
 from gateway.model.base import MINUTE, SECOND, Instant
 from gateway.ports import Clock
@@ -90,12 +90,11 @@ class SdkApi:
             NotTakenError: it was refused for good.
             RejectedError: it is larger than a message may be; nothing was sent.
         """
+        body = written(message, files)
         if await self.known(message.id):
             return
         try:
-            status, answer = await self._call(
-                "POST", _MESSAGES, body=lambda: create_stream(message, files), limit=MAX_SMALL
-            )
+            status, answer = await self._call("POST", _MESSAGES, body=body, limit=MAX_SMALL)
         except ServiceAwayError:
             # Unclear: it may lie there. The service is asked before anybody posts again (the next call does).
             if await self.known(message.id):
@@ -151,7 +150,7 @@ class SdkApi:
         *,
         limit: int,
         query: Mapping[str, str] | None = None,
-        body: Callable[[], AsyncIterator[bytes]] | None = None,
+        body: Written | None = None,
     ) -> tuple[int, Any]:
         token = await self._bearer()
         status, answer = await self._once(method, path, token, limit=limit, query=query, body=body)
@@ -168,11 +167,11 @@ class SdkApi:
         *,
         limit: int,
         query: Mapping[str, str] | None,
-        body: Callable[[], AsyncIterator[bytes]] | None,
+        body: Written | None,
     ) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -181,7 +180,7 @@ class SdkApi:
                     self._access.base + path,
                     params=query,
                     headers=headers,
-                    data=body() if body is not None else None,
+                    data=body.read() if body is not None else None,
                     allow_redirects=False,
                 ) as response,
             ):

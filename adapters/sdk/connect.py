@@ -1,9 +1,9 @@
-"""Connect: a neighbour from what the settings say, with its connections closed when it ends."""
+"""Connect: a neighbour from what the settings say, or a simulated one, with its connections closed when it ends."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +12,8 @@ from joserfc.jwk import ECKey, RSAKey
 
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.neighbour import SdkNeighbour
-from adapters.sdk.simulator import BASE, Simulator, serving
+from adapters.sdk.simulator import Simulator
+from adapters.sdk.simulator_http import BASE, serving
 from gateway.errors import SetupError
 from gateway.ports import Clock
 
@@ -26,15 +27,7 @@ async def connected(
     Raises:
         SetupError: the key cannot be read, or does not fit the algorithm.
     """
-    kind = RSAKey if algorithm == "RS256" else ECKey
-    try:
-        key = kind.import_key(key_file.read_bytes())
-    except (OSError, ValueError, JoseError) as trouble:
-        raise SetupError(
-            "the key for SDK cannot be read",
-            swedish=f"Nyckeln {key_file} går inte att läsa.",
-            next_step="Ange en privat nyckel i PEM som passar SAMBUD_SDK_ALGORITHM.",
-        ) from trouble
+    key = _read(RSAKey if algorithm == "RS256" else ECKey, key_file)
     access = Access(base=url, token_url=token_url, client_id=client_id, key=key, algorithm=algorithm)
     async with aiohttp.ClientSession() as session:
         yield SdkNeighbour(SdkApi(access, session, clock), addresses)
@@ -54,3 +47,66 @@ async def simulated(addresses: Mapping[str, Sequence[str]], clock: Clock) -> Asy
             )
             found[name] = SdkNeighbour(SdkApi(access, session, clock), own)
         yield found
+
+
+@asynccontextmanager
+async def offered(
+    clients: Mapping[str, Sequence[str]], keys: Path, port: int, clock: Clock
+) -> AsyncIterator[Sequence[str]]:
+    """A simulated service for clients of others, while the context lasts; gives lines that say how each reaches it.
+
+    Raises:
+        SetupError: the port is taken, or a key can be neither read nor made.
+    """
+    service = Simulator(clock)
+    for name, addresses in clients.items():
+        service.join(name, _read_or_made(keys / f"{name}.pem"), addresses)
+    async with AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(serving(service, port))
+        except OSError as trouble:
+            raise SetupError(
+                f"the port {port} cannot be used",
+                swedish=f"Porten {port} går inte att använda.",
+                next_step="Ange en annan med --port, eller 0 för en ledig.",
+            ) from trouble
+        lines = [f"Låtsad meddelandetjänst på {address} (bara den här datorn). Avsluta med Ctrl-C."]
+        for name in clients:
+            lines += [
+                "",
+                f"SAMBUD_SDK_URL={address}{BASE}",
+                f"SAMBUD_SDK_TOKEN_URL={address}/token",
+                f"SAMBUD_SDK_CLIENT_ID={name}",
+                f"SAMBUD_SDK_KEY_FILE={keys / f'{name}.pem'}",
+                "SAMBUD_SDK_ALGORITHM=ES256",
+            ]
+        yield lines
+
+
+def _read(kind: type[RSAKey] | type[ECKey], file: Path) -> RSAKey | ECKey:
+    try:
+        return kind.import_key(file.read_bytes())
+    except (OSError, ValueError, JoseError) as trouble:
+        raise SetupError(
+            "the key for SDK cannot be read",
+            swedish=f"Nyckeln {file} går inte att läsa.",
+            next_step="Ange en privat nyckel i PEM som passar algoritmen (SAMBUD_SDK_ALGORITHM).",
+        ) from trouble
+
+
+def _read_or_made(file: Path) -> RSAKey | ECKey:
+    """A client's key, made on the first start; whoever reads the file is that client."""
+    if file.exists():
+        return _read(ECKey, file)
+    key = ECKey.generate_key("P-256")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600, exist_ok=False)
+        file.write_bytes(key.as_pem(private=True))
+    except OSError as trouble:
+        raise SetupError(
+            "the key of a simulated client cannot be written",
+            swedish=f"Nyckeln {file} går inte att skriva.",
+            next_step="Ange en annan katalog med --keys.",
+        ) from trouble
+    return key

@@ -1,41 +1,39 @@
-"""A message service that behaves, and misbehaves, as told: the SDK API, a token endpoint, and counterparts.
+"""A message service that behaves, and misbehaves, as told: boxes, receipts, a counterpart (docs/sdk-simulator.md).
 
 Why this exists: no test environment can be reached from a developer's desk or a build, and none can be told to lose a
-receipt. So the service's side of interface D stands here, with time from outside and faults from a small JSON API. It
-is built from the specification (B1.4.2; sdk.md §10), not from our client, and stores nothing on disk.
+receipt. So the service's side of interface D stands here, with time from outside and faults by a small API. It is built
+from the specification (B1.4.2; sdk.md §10), not from our client, and stores nothing on disk.
 
 Not simulated: envelopes, signatures and access points; between two organisations here there is no network.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any, Final
 
-from aiohttp import web
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
-from adapters.sdk.api_model import message_of
-from adapters.sdk.faults import RejectedError
-from adapters.sdk.model import Message
-from adapters.sdk.status import FINAL
+from adapters.sdk.api_model import attributes
+from adapters.sdk.counterpart import ORGANISATION, Behaviour, answer_to, behaviour_of, message_to
+from adapters.sdk.faults import Why
+from adapters.sdk.model import Attention, File, Message, Party
+from adapters.sdk.service import CallError, Filter, created, event, shown
+from adapters.sdk.status import FINAL, FINAL_ACCEPTED, FINAL_FAILED, FINAL_NEW
 from gateway.model.base import SECOND, Instant
 from gateway.ports import Clock
 
-BASE: Final = "/sdk-api/v1/"
-MAX_BODY: Final = 45_000_000
+TOKEN_LIFE_S: Final = 600
 
 
 @dataclass(slots=True)
 class Faults:
-    """What the next messages meet. Set by POST /simulator/faults with the same names."""
+    """What the next messages and calls meet (§3)."""
 
     reject: str = ""  # "SV/structure": the counterpart refuses with this code
     lose_receipt: int = 0  # so many messages arrive, and their receipts do not
@@ -43,7 +41,21 @@ class Faults:
     delay_s: int = 0  # how long a receipt takes
     away: int = 0  # so many calls are answered 503
     drop_answers: int = 0  # so many POSTs are taken and their answers cut
-    expire_tokens: bool = False  # every token ends at once
+    expire_tokens: bool = False  # the next token ends at once
+
+    def set(self, told: Mapping[str, Any]) -> None:
+        """Raises CallError: no such fault, or a value that it cannot have; nothing was set."""
+        for name, value in told.items():
+            if type(value) is not type(getattr(self, name, None)) or not _possible(value):
+                raise CallError(400, "Bad Request", [str(name)])
+        for name, value in told.items():
+            setattr(self, name, value)
+
+    def takes(self, name: str) -> bool:
+        """Whether a counted fault is due; it is counted down."""
+        left: int = getattr(self, name)
+        setattr(self, name, max(left - 1, 0))
+        return left > 0
 
 
 @dataclass(slots=True)
@@ -52,16 +64,28 @@ class Kept:
 
     attributes: dict[str, Any]
     status: str
-    since: Instant
-    events: list[dict[str, Any]] = field(default_factory=list)
+    event: dict[str, Any] | None = None
 
-    def shown(self, *, whole: bool) -> dict[str, Any]:
-        told = {**self.attributes, "messageStatus": self.status}
-        if self.events:
-            told["events"] = self.events
-        if not whole:
-            told.pop("digitalDocument", None)
-        return told
+    def shown(self, *, whole: bool) -> Any:
+        return shown(self.attributes, self.status, whole=whole, events=self.event)
+
+
+class What(Enum):
+    """What comes later."""
+
+    RECEIPT = auto()
+    GIVING_UP = auto()
+    ARRIVAL = auto()  # of a message from the counterpart
+    AGAIN = auto()  # of a message that was there before, when it has been taken
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    what: What
+    client: str
+    message: str
+    due: Instant
+    told: Mapping[str, Any] = field(default_factory=dict)  # of an arrival: its attributes
 
 
 class Simulator:
@@ -69,215 +93,189 @@ class Simulator:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._skew = 0
         self._clients: dict[str, tuple[frozenset[str], Key]] = {}  # client id -> organisations, public key
-        self._addresses: dict[str, str] = {}  # functional address -> client id
-        self._boxes: dict[str, dict[str, Kept]] = {}
+        self._addresses: dict[str, str] = {}  # functional address, in lower case -> client id
         self._tokens: dict[str, tuple[str, Instant]] = {}
-        self._moving: deque[tuple[str, str, Instant]] = deque()  # client, id, when its receipt is due
+        self._coming: list[Coming] = []
         self._seen: set[str] = set()
+        self.boxes: dict[str, dict[str, Kept]] = {}  # client id -> message id
+        self.book: dict[str, list[str]] = {}  # organisation -> functional addresses, as they were written
         self.faults = Faults()
         self.accepted = 0
         self.delivered = 0
+        self.refused = 0
 
     def join(self, client_id: str, key: Key, addresses: Iterable[str]) -> None:
         """A client and the addresses (`organisation#function`) that it represents; a shared solution has several."""
-        listed = [address.lower().partition("#") for address in addresses]
-        self._clients[client_id] = (frozenset(organisation for organisation, _, _ in listed), key)
-        self._boxes.setdefault(client_id, {})
-        self._addresses.update({function: client_id for _, _, function in listed})
+        organisations = set()
+        for address in addresses:
+            organisation, _, function = address.partition("#")
+            organisations.add(organisation.lower())
+            self._addresses[function.lower()] = client_id
+            self.book.setdefault(organisation, []).append(function)
+        self._clients[client_id] = (frozenset(organisations), key)
+        self.boxes.setdefault(client_id, {})
 
-    def application(self) -> web.Application:
-        app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_post("/token", self._token)
-        app.router.add_post(f"{BASE}sdk/messages", self._send)
-        app.router.add_get(f"{BASE}sdk/messages", self._list)
-        app.router.add_get(f"{BASE}sdk/messages/{{id}}", self._get)
-        app.router.add_delete(f"{BASE}sdk/messages/{{id}}", self._delete)
-        app.router.add_post("/simulator/faults", self._set_faults)
-        return app
+    def now(self) -> Instant:
+        return Instant(self._clock.now() + self._skew)
 
-    # --- the API -----------------------------------------------------------------------------------------------------
+    def advance(self, seconds: int) -> None:
+        """Let time pass at once; what comes meanwhile has come."""
+        self._skew += seconds * SECOND
+        self.tick()
 
-    async def _token(self, request: web.Request) -> web.Response:
-        form = dict([pair async for pair in _form(request)])
-        client = self._clients.get(form.get("client_id", ""))
+    # --- access ------------------------------------------------------------------------------------------------------
+
+    def token(self, form: Mapping[str, str]) -> str:
+        """A token for a signed assertion (RFC 7523 §2.2). Raises CallError: who asks is not known."""
+        client, key = form.get("client_id", ""), self._clients.get(form.get("client_id", ""))
         try:
-            if client is None or form.get("grant_type") != "client_credentials":
+            if key is None or form.get("grant_type") != "client_credentials":
                 raise ValueError
-            claims = jwt.decode(form["client_assertion"], client[1], algorithms=["RS256", "ES256"]).claims
-            if claims["sub"] != form["client_id"] or claims["exp"] * SECOND < self._clock.now():
+            claims = jwt.decode(form["client_assertion"], key[1], algorithms=["RS256", "ES256"]).claims
+            if claims["sub"] != client or claims["exp"] * SECOND < self.now():
                 raise ValueError
         except (JoseError, KeyError, ValueError, TypeError):
-            return web.json_response({"error": "invalid_client"}, status=401)
+            raise CallError(401, "invalid_client") from None
         token = secrets.token_urlsafe(24)
-        life = 0 if self.faults.expire_tokens else 600
+        life = 0 if self.faults.expire_tokens else TOKEN_LIFE_S
         self.faults.expire_tokens = False
-        self._tokens[token] = (form["client_id"], Instant(self._clock.now() + life * SECOND))
-        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": 600})
+        self._tokens[token] = (client, Instant(self.now() + life * SECOND))
+        return token
 
-    async def _send(self, request: web.Request) -> web.Response:
-        client = self._caller(request)
-        octets = await request.read()
-        try:
-            told = json.loads(octets)["data"]["attributes"]
-            message = message_of(told)
-        except RejectedError as refused:
-            return _problem(400, "Bad Request", [fault.place for fault in refused.faults])
-        except (ValueError, KeyError, TypeError):
-            return _problem(400, "Bad Request", ["body"])
-        if len(octets) > 30_000_000:
-            return _problem(400, "Payload Too Large", ["must not be larger than 30 MB"])
+    def caller(self, token: str) -> str:
+        """The client behind a token. Raises CallError: away (a fault), no token, or one that has ended."""
+        if self.faults.takes("away"):
+            raise CallError(503, "Service Unavailable")
+        client, ends = self._tokens.get(token, ("", Instant(0)))
+        if not client or ends <= self.now():
+            raise CallError(401, "Unauthorized")
+        self.tick()
+        return client
+
+    # --- the four operations -----------------------------------------------------------------------------------------
+
+    def send(self, client: str, octets: bytes) -> Message:
+        """Take a message. Raises CallError: it is none, or its sender is not this client's."""
+        message, told = created(octets, at=self.now())
         if message.sender.id.lower() not in self._clients[client][0]:
-            return _problem(400, "Bad Request", ["sender"])
+            raise CallError(400, "Bad Request", ["sender"])
+        if self._addresses.get(message.sender.attention.function.lower()) != client:
+            raise CallError(400, "Bad Request", ["senderAttention"])
         if message.id in self._seen:
-            return _problem(400, "Bad Request", ["messageId is not unique"])
+            raise CallError(400, "Bad Request", ["messageId is not unique"])
         self._seen.add(message.id)
         self.accepted += 1
-        self._boxes[client][message.id] = Kept(dict(told), "WAITING_FOR_RECEIPT", self._clock.now())
+        self.boxes[client][message.id] = Kept(told, "WAITING_FOR_RECEIPT")
         self._forward(client, message, told)
-        if self.faults.drop_answers:
-            self.faults.drop_answers -= 1
-            if request.transport is not None:
-                request.transport.abort()
-        return web.Response(status=201, headers={"Location": f"{BASE}sdk/messages/{message.id}"})
+        return message
 
-    async def _list(self, request: web.Request) -> web.Response:
-        client = self._caller(request)
-        self.tick()
-        function = request.query.get("filter[recipientAttention.subOrganization.extension]", "").lower()
-        wanted = request.query.get("filter[messageStatus]", "")
-        found = [
-            {"type": "messages", "id": name, "attributes": kept.shown(whole=False)}
-            for name, kept in self._boxes[client].items()
-            if (not wanted or kept.status == wanted) and (not function or _function(kept.attributes) == function)
+    def listed(self, client: str, wanted: Filter) -> list[Any]:
+        return [
+            kept.shown(whole=False)
+            for kept in self.boxes[client].values()
+            if wanted.takes(kept.attributes, kept.status)
         ]
-        return web.json_response({"meta": {"version": "sdk api 1.0.0"}, "links": {}, "data": found})
 
-    async def _get(self, request: web.Request) -> web.Response:
-        client = self._caller(request)
-        self.tick()
-        name = request.match_info["id"]
-        kept = self._boxes[client].get(name)
-        if kept is None:
-            return _problem(404, "Not Found", [])
-        data = {"type": "messages", "id": name, "attributes": kept.shown(whole=True)}
-        return web.json_response({"meta": {"version": "sdk api 1.0.0"}, "links": {}, "data": data})
+    def get(self, client: str, name: str) -> Any:
+        return self._kept(client, name).shown(whole=True)
 
-    async def _delete(self, request: web.Request) -> web.Response:
-        client = self._caller(request)
-        kept = self._boxes[client].get(request.match_info["id"])
-        if kept is None:
-            return _problem(404, "Not Found", [])
-        if kept.status not in FINAL:
-            return _problem(400, "Bad Request", ["not in a final state"])
-        del self._boxes[client][request.match_info["id"]]
-        return web.Response(status=202)
+    def delete(self, client: str, name: str) -> None:
+        if self._kept(client, name).status not in FINAL:
+            raise CallError(400, "Bad Request", ["messageStatus"])
+        del self.boxes[client][name.lower()]
 
-    async def _set_faults(self, request: web.Request) -> web.Response:
-        told = await request.json()
-        for name, value in told.items():
-            if not hasattr(self.faults, name):
-                return _problem(400, "Bad Request", [name])
-            setattr(self.faults, name, value)
-        return web.json_response({})
-
-    def _caller(self, request: web.Request) -> str:
-        if self.faults.away:
-            self.faults.away -= 1
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
-        _, _, token = request.headers.get("Authorization", "").partition(" ")
-        client, ends = self._tokens.get(token, ("", Instant(0)))
-        if not client or ends <= self._clock.now():
-            raise web.HTTPUnauthorized
-        return client
+    def _kept(self, client: str, name: str) -> Kept:
+        try:
+            return self.boxes[client][name.lower()]
+        except KeyError:
+            raise CallError(404, "Not Found") from None
 
     # --- what happens between the organisations ----------------------------------------------------------------------
 
-    def _forward(self, client: str, message: Message, told: Mapping[str, Any]) -> None:
-        now = self._clock.now()
+    def arrive(self, to: str, *, label: str, text: str, files: tuple[File, ...] = ()) -> str:
+        """A message from the counterpart to `organisation#function`; gives its id. Raises CallError: nobody's."""
+        organisation, _, function = to.partition("#")
+        client = self._addresses.get(function.lower())
+        if client is None:
+            raise CallError(400, "Bad Request", ["to"])
+        recipient = Party(id=organisation, attention=Attention(function=function))
+        message = message_to(recipient, at=self.now(), label=label, text=text, files=files)
+        self._arrived(client, attributes(message))
+        return message.id
+
+    def _arrived(self, client: str, told: Mapping[str, Any]) -> None:
+        self.boxes[client][str(told["messageId"])] = Kept(dict(told), FINAL_NEW)
+        self.delivered += 1
+
+    def _forward(self, client: str, message: Message, told: dict[str, Any]) -> None:
+        """What becomes of a message: the next fault's doing, the counterpart's, or another client's."""
         there = self._addresses.get(message.recipient.attention.function.lower())
-        refused = self.faults.reject or ("BV/not-found" if there is None else "")
-        if refused:
+        behaviour = Behaviour() if there is not None else _counterpart(message)
+        refusal = self.faults.reject or behaviour.refusal
+        if refusal:
             self.faults.reject = ""
-            self._fail(client, message.id, refused)
+            self.refused += 1
+            self._fail(client, message.id, *refusal.split("/", 1))
             return
         if there is not None:
-            box = self._boxes[there]
-            box[message.id] = Kept(dict(told), "NEW", now)
+            self._arrived(there, told)
+            if self.faults.takes("duplicate"):
+                self._later(What.AGAIN, there, message.id, 0, told)
+        elif behaviour.reachable:
             self.delivered += 1
-            if self.faults.duplicate:
-                # The same message again after it was taken: a service that forgot, or a network that repeats.
-                self.faults.duplicate -= 1
-                self._moving.append((f"again {there}", message.id, now))
-        if self.faults.lose_receipt:
-            self.faults.lose_receipt -= 1
-            return
-        self._moving.append((client, message.id, Instant(now + self.faults.delay_s * SECOND)))
+        if not behaviour.reachable:
+            self.boxes[client][message.id].status = "SCHEDULED_FOR_RESEND"
+        if behaviour.receipt_s is not None and not self.faults.takes("lose_receipt"):
+            self._later(What.RECEIPT, client, message.id, behaviour.receipt_s + self.faults.delay_s)
+        if behaviour.gives_up_s is not None:
+            self._later(What.GIVING_UP, client, message.id, behaviour.gives_up_s)
+        if behaviour.answers_s is not None:
+            answer = answer_to(message, at=Instant(self.now() + behaviour.answers_s * SECOND))
+            self._later(What.ARRIVAL, client, answer.id, behaviour.answers_s, attributes(answer))
+            if behaviour.twice:
+                self._later(What.AGAIN, client, answer.id, behaviour.answers_s, attributes(answer))
 
-    def _fail(self, client: str, name: str, code: str) -> None:
-        why, _, detail = code.partition("/")
-        kept = self._boxes[client][name]
-        kept.status = "MESSAGE_EXCHANGE_ERROR"
-        kept.events = [
-            {
-                "type": "urn:event-type:sdk:message",
-                "title": "MESSAGE_EXCHANGE_ERROR",
-                "eventIssues": [{"typeCode": why, "title": detail, "detail": "", "in": "NA"}],
-            }
-        ]
+    def _later(
+        self, what: What, client: str, message: str, seconds: int, told: Mapping[str, Any] | None = None
+    ) -> None:
+        due = Instant(self.now() + seconds * SECOND)
+        self._coming.append(Coming(what, client, message, due, told or {}))
 
     def tick(self) -> None:
-        """Let receipts arrive whose time has come, and repeated messages come again."""
-        now = self._clock.now()
-        for _ in range(len(self._moving)):
-            client, name, due = self._moving.popleft()
-            if due > now:
-                self._moving.append((client, name, due))
-            elif client.startswith("again "):
-                self._again(client.removeprefix("again "), name, due)
-            elif name in self._boxes[client]:
-                self._boxes[client][name].status = "ACCEPTED"
+        """Let happen whose time has come."""
+        now, waiting, self._coming = self.now(), self._coming, []
+        for one in waiting:
+            kept = self.boxes[one.client].get(one.message)
+            if one.due > now or (one.what is What.AGAIN and kept is not None):
+                self._coming.append(one)
+            elif one.what in (What.ARRIVAL, What.AGAIN):
+                self._arrived(one.client, one.told)
+            elif kept is not None and one.what is What.RECEIPT:
+                kept.status = FINAL_ACCEPTED
+            elif kept is not None:
+                away = kept.status == "SCHEDULED_FOR_RESEND"
+                self._fail(
+                    one.client,
+                    one.message,
+                    FINAL_FAILED,
+                    "The recipient's access point was not reached" if away else "No message receipt received",
+                )
 
-    def _again(self, client: str, name: str, due: Instant) -> None:
-        sender = next((box[name] for who, box in self._boxes.items() if who != client and name in box), None)
-        if name in self._boxes[client]:
-            self._moving.append((f"again {client}", name, due))  # once the first was taken
-        elif sender is not None:
-            self._boxes[client][name] = Kept(dict(sender.attributes), "NEW", self._clock.now())
-
-
-@asynccontextmanager
-async def serving(service: Simulator, port: int = 0) -> AsyncIterator[str]:
-    """The service on loopback while the context lasts; gives its address."""
-    runner = web.AppRunner(service.application(), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    def _fail(self, client: str, name: str, why: str, detail: str) -> None:
+        kept = self.boxes[client][name]
+        kept.status, kept.event = FINAL_FAILED, event(name, why, detail)
 
 
-async def _form(request: web.Request):  # type: ignore[no-untyped-def]
-    from urllib.parse import parse_qsl
-
-    for pair in parse_qsl((await request.content.read(64 * 1024)).decode("ascii", "replace")):
-        yield pair
-
-
-def _function(attributes: Mapping[str, Any]) -> str:
-    place = attributes.get("recipientAttention", {}).get("subOrganization", {})
-    return str(place.get("extension", "")).lower()
+def _possible(value: object) -> bool:
+    """Counts and seconds are not below nothing; a code is a reason and a detail, or none."""
+    if isinstance(value, str):
+        why, _, detail = value.partition("/")
+        return not value or (why in set(Why) and bool(detail))
+    return isinstance(value, bool) or (isinstance(value, int) and value >= 0)
 
 
-def _problem(code: int, title: str, issues: list[str]) -> web.Response:
-    """Errors are application/json here, not application/problem+json (sdk.md §10.2)."""
-    body = {
-        "type": "urn:problem-type:sdk:badRequest",
-        "title": title,
-        "status": code,
-        "detail": "",
-        "instance": "",
-        "eventIssues": [{"typeCode": "", "title": one, "detail": "", "in": ""} for one in issues],
-    }
-    return web.json_response(body, status=code)
+def _counterpart(message: Message) -> Behaviour:
+    known = message.recipient.id.lower() == ORGANISATION
+    return behaviour_of(message.recipient.attention.function if known else "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,7 +12,8 @@ from joserfc.jwk import ECKey
 
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.neighbour import SdkNeighbour
-from adapters.sdk.simulator import BASE, Simulator
+from adapters.sdk.simulator import Simulator
+from adapters.sdk.simulator_http import BASE, application
 from gateway.model.base import SECOND, MessageId
 from gateway.model.path import Case, Channel
 from gateway.sessions import Signed
@@ -55,13 +56,13 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 
 async def joined(
-    service: Simulator, client: str, county: County, session: aiohttp.ClientSession, address: str
+    service: Simulator, client: str, county: County, session: aiohttp.ClientSession, address: str, base: str
 ) -> SdkNeighbour:
     directory = await county.gateway.directory.current()
     own = [address_of(box.id) for box in directory.inboxes.values() if not directory.is_outside(box)]
     key = ECKey.generate_key("P-256")
     service.join(client, key, own)
-    access = Access(base=address + BASE, token_url=f"{address}/token", client_id=client, key=key, algorithm="ES256")
+    access = Access(base=base, token_url=f"{address}/token", client_id=client, key=key, algorithm="ES256")
     neighbour = SdkNeighbour(SdkApi(access, session, county.clock), own)
     county.gateway.channels.connect(neighbour)
     return neighbour
@@ -85,12 +86,20 @@ async def received(federation: Federation, message: MessageId) -> int:
 
 
 @asynccontextmanager
-async def a_federation() -> AsyncIterator[Federation]:
+async def straight(address: str) -> AsyncIterator[str]:
+    yield address + BASE
+
+
+@asynccontextmanager
+async def a_federation(
+    between: Callable[[str], AbstractAsyncContextManager[str]] = straight,
+) -> AsyncIterator[Federation]:
+    """`between` stands between the clients and the service's API: it gives the base address that the clients use."""
     async with a_pair() as pair, aiohttp.ClientSession() as session:
         service = Simulator(pair.first.clock)
-        async with serving(service.application()) as address:
+        async with serving(application(service)) as address, between(address) as base:
             sides = [
-                await joined(service, "alvesta", pair.first, session, address),
-                await joined(service, "county", pair.second, session, address),
+                await joined(service, "alvesta", pair.first, session, address, base),
+                await joined(service, "county", pair.second, session, address, base),
             ]
             yield Federation(pair, service, address, *sides)

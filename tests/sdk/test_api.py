@@ -17,7 +17,7 @@ import yaml
 from aiohttp import web
 from joserfc.jwk import ECKey
 
-from adapters.sdk.api_model import Streamed, create_body, create_stream, entries, message_of
+from adapters.sdk.api_model import Streamed, create_body, entries, message_of, written
 from adapters.sdk.client import Access, NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError
 from gateway.forms import FormCatalogue
@@ -112,7 +112,9 @@ async def test_a_streamed_file_is_the_same_json_as_one_in_memory(size: int) -> N
     octets = bytes(range(256)) * (size // 256 + 1)
     octets = octets[:size]
     file = Streamed(name="å.pdf", media_type="application/pdf", size=size, read=lambda: _pieces(octets, 65_537))
-    whole = b"".join([piece async for piece in create_stream(a_message(), (file, file))])
+    body = written(a_message(), (file, file))
+    whole = b"".join([piece async for piece in body.read()])
+    assert len(whole) == body.length
     files = json.loads(whole)["data"]["attributes"]["digitalDocument"][-1]["contentFiles"]
     assert [base64.b64decode(one["content"]) for one in files[-2:]] == [octets, octets]
 
@@ -130,14 +132,14 @@ async def test_twenty_megabytes_stream_in_bounded_memory_and_thirty_one_are_refu
 
     tracemalloc.start()
     sent = 0
-    async for out in create_stream(a_message(), (file(20),)):
+    async for out in written(a_message(), (file(20),)).read():
         sent += len(out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sent > 26_000_000
     assert peak < 8 * 1024 * 1024
     with pytest.raises(RejectedError):
-        await anext(aiter(create_stream(a_message(), (file(23),))))
+        written(a_message(), (file(23),))
 
 
 # --- hostile services ------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from joserfc.jwk import ECKey
 
-from adapters.sdk.simulator import BASE, Simulator, serving
+from adapters.sdk.simulator import Simulator
+from adapters.sdk.simulator_http import BASE, serving
 from adapters.sql.sqlite import SqliteStore
 from gateway import doctor_channels
 from gateway.__main__ import SystemClock, SystemWiring

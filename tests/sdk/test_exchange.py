@@ -35,7 +35,7 @@ async def test_a_referral_and_its_answer_go_over_the_api_and_are_receipted(feder
     assert ours.state is CaseState.MATCHED
     [line] = await first.gateway.inboxes.page(worker, ALVESTA)
     assert line.item.form_type == "board_response"
-    assert all(not box for box in federation.service._boxes.values())
+    assert all(not box for box in federation.service.boxes.values())
 
 
 async def test_an_answer_that_was_cut_after_the_message_was_taken_sends_it_once(federation: Federation) -> None:
@@ -99,7 +99,7 @@ async def test_a_message_that_comes_again_is_one_message(federation: Federation)
     _, _, message = await sent(federation, (SEAT_E,))
     await federation.exchange(2)
     assert await received(federation, message) == 1
-    assert all(not box for box in federation.service._boxes.values())
+    assert all(not box for box in federation.service.boxes.values())
 
 
 async def test_the_subject_names_form_and_case_and_no_person(federation: Federation) -> None:
@@ -130,7 +130,7 @@ async def test_a_reply_keeps_the_conversation_and_gives_every_reference_of_the_s
         {"root": "dnr", "extension": "SN-2026-17", "label": "Vårt ärende"},
         {"root": "1.2.752.129.2.1.3.1", "extension": PERSON, "label": "Den det gäller"},
     ]
-    box = federation.service._boxes["county"]
+    box = federation.service.boxes["county"]
     asked = {name: kept.attributes for name, kept in box.items()}
     for attributes in asked.values():
         attributes["senderAttention"] = {**attributes["senderAttention"], "referenceId": theirs}
@@ -142,7 +142,7 @@ async def test_a_reply_keeps_the_conversation_and_gives_every_reference_of_the_s
     await second.deliver()
     await second.gateway.answers.confirm(novus, SEAT_N, proposal.message)
     await second.gateway.channels.run_once(Channel.SDK)
-    [reply] = [kept.attributes for kept in federation.service._boxes["alvesta"].values() if kept.status == "NEW"]
+    [reply] = [kept.attributes for kept in federation.service.boxes["alvesta"].values() if kept.status == "NEW"]
     assert reply["recipientAttention"]["referenceId"] == theirs
     assert reply["refToMessageId"] in asked
     assert reply["conversationId"] == asked[reply["refToMessageId"]]["conversationId"]

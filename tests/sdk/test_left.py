@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.model import Attention, Party
-from adapters.sdk.simulator import BASE, Kept
+from adapters.sdk.simulator import Kept
+from adapters.sdk.simulator_http import BASE
 from gateway.neighbours import Reason
 from tests.county import SEAT_E
 from tests.neighbours import address_of
@@ -50,7 +51,7 @@ async def test_a_refused_arrival_stays_at_the_service_is_told_once_and_is_not_fe
         left = [line for line in logs if line["log_level"] == "error"]
         assert [(line["message"], line["reason"]) for line in left] == [(ID, "untrusted-sender")]
         assert "Kallelse" not in repr(logs)
-        assert federation.service._boxes["county"][ID].status == "NEW"
+        assert federation.service.boxes["county"][ID].status == "NEW"
         assert federation.two.left == {ID: Reason.UNTRUSTED}
         assert [one.left for one in (await gateway.health.signs()).channels] == [1]
         await federation.two._api.delete(ID)  # a person looked at it, and took it away
@@ -66,8 +67,8 @@ async def test_what_cannot_be_read_stays_too_and_holds_up_nothing(federation: Fe
         "recipient": there,
         "recipientAttention": {"subOrganization": {"extension": function}},
     }
-    box = federation.service._boxes["county"]
-    box[ID] = Kept(broken, "NEW", federation.pair.second.clock.now())
+    box = federation.service.boxes["county"]
+    box[ID] = Kept(broken, "NEW")
     with capture_logs() as logs:
         await federation.exchange(1)
     left = [line for line in logs if line["log_level"] == "error"]
