@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from gateway.measures import Counted
 from gateway.model.base import HOUR, MINUTE, Instant
 from gateway.model.keys import KeyRecordKind
 from gateway.model.path import Channel
+from gateway.neighbours import Neighbour
 from gateway.ports import UNMEASURED, Blobs, Clock, Metrics, Store, TileStore
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
@@ -264,9 +265,18 @@ async def _own_addresses(gateway: Gateway) -> list[str]:
 @asynccontextmanager
 async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[None]:
     """Whom the settings connect this gateway with, while it serves."""
-    if not settings.sdk_url:
+    async with AsyncExitStack() as stack:
+        if settings.sdk_url:
+            gateway.channels.connect(await stack.enter_async_context(_sdk(settings, gateway)))
+        if settings.smime_keys:
+            from adapters.smtp.connect import connected
+
+            gateway.channels.connect(connected(settings, gateway.ports.clock))
         yield
-        return
+
+
+@asynccontextmanager
+async def _sdk(settings: Settings, gateway: Gateway) -> AsyncIterator[Neighbour]:
     from adapters.sdk.connect import connected
 
     if settings.sdk_key_file is None or not settings.sdk_token_url or not settings.sdk_client_id:
@@ -284,8 +294,7 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
         addresses=await _own_addresses(gateway),
         clock=gateway.ports.clock,
     ) as neighbour:
-        gateway.channels.connect(neighbour)
-        yield
+        yield neighbour
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
-"""Alarms about rows that were changed past the gateway: one log entry each, and never a flood.
+"""Alarms about what somebody did past the gateway: one log entry each, and never a flood.
 
 Why this exists: a row that decides and does not verify is refused wherever it is read, by whoever happens to read it.
-The reader's answer stays the ordinary one; that somebody wrote to the database must reach the log all the same.
+The reader's answer stays the ordinary one; that somebody wrote to the database must reach the log all the same. So must
+it that a connection to a neighbour is not safe any more: somebody may stand between.
 
-Rule: the same row raises at most one entry a minute in one process, so that a stranger who keeps asking cannot fill the
-log (security-decisions H2).
+Rule: the same row, or channel, raises at most one entry a minute in one process, so that a stranger who keeps asking
+cannot fill the log (security-decisions H2).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gateway.errors import IntegrityError
 from gateway.integrity import Integrity
 from gateway.model.base import GATEWAY, MINUTE, DecidingRow, Instant
 from gateway.model.identity import User
+from gateway.model.path import Channel
 from gateway.ports import Clock, Store, Work
 
 D = TypeVar("D", bound=DecidingRow)
@@ -47,12 +49,8 @@ class Alarms:
 
     async def altered(self, row: DecidingRow, *, actor: User | None = None) -> None:
         """Log that `row` does not verify. The entry names table and key, never what the fields say."""
-        now = self._clock.now()
-        if now - self._raised.get((row.TABLE, row.key), Instant(-MINUTE)) < MINUTE:
+        if self._raised_lately((row.TABLE, row.key)):
             return
-        if len(self._raised) >= _MOST_REMEMBERED:
-            self._raised = {seen: at for seen, at in self._raised.items() if now - at < MINUTE}
-        self._raised[row.TABLE, row.key] = now
         entry = await self._auditor.entry(
             AuditAction.ALARM,
             # The row's own field may name an administration that does not exist, so the row's owner is not trusted.
@@ -65,3 +63,28 @@ class Alarms:
             detail={"table": row.TABLE},
         )
         await self._store.commit(Work(entries=(entry,)))
+
+    async def insecure(self, channel: Channel) -> None:
+        """Log that nothing can be sent over a channel, because its connection cannot be made safe."""
+        if self._raised_lately(("channel", (str(channel),))):
+            return
+        entry = await self._auditor.entry(
+            AuditAction.ALARM,
+            administration=GATEWAY,
+            actor=None,
+            role="worker",
+            object=str(channel),
+            case=None,
+            outcome="insecure-way",
+        )
+        await self._store.commit(Work(entries=(entry,)))
+
+    def _raised_lately(self, about: tuple[str, tuple[str | int, ...]]) -> bool:
+        """Whether this was told less than a minute ago; if not, it is told now."""
+        now = self._clock.now()
+        if now - self._raised.get(about, Instant(-MINUTE)) < MINUTE:
+            return True
+        if len(self._raised) >= _MOST_REMEMBERED:
+            self._raised = {seen: at for seen, at in self._raised.items() if now - at < MINUTE}
+        self._raised[about] = now
+        return False

@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from gateway import failpoints
+from gateway.alarms import Alarms
 from gateway.audit import AuditAction, Auditor
 from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, undelivered
 from gateway.directory import Directory, Snapshot
@@ -83,6 +84,7 @@ class Channels:
         self._parcels = Parcels(store, blobs, forms, attachments, vault)
         self._shred = shred
         self._auditor = auditor
+        self._alarms = Alarms(store, integrity, auditor, clock)
         self._clock = clock
         self._owner = owner
         self._neighbours: dict[Channel, Neighbour] = {}
@@ -221,6 +223,8 @@ class Channels:
     async def _settle(self, delivery: Delivery, told: Told) -> None:
         """The neighbour's word as a state."""
         self._judge(delivery.channel, told)
+        if told.reason is Reason.INSECURE:
+            await self._alarms.insecure(delivery.channel)
         event = {
             Telling.DELIVERED: DeliveryEvent.ACCEPTED,
             Telling.IN_TRANSIT: DeliveryEvent.HANDED_OVER,
@@ -231,7 +235,7 @@ class Channels:
 
     def _judge(self, channel: Channel, told: Told) -> None:
         circuit = self._circuits[channel]
-        if told.telling is Telling.DELAYED and told.reason is not Reason.BUSY:
+        if told.telling is Telling.DELAYED and told.reason not in (Reason.BUSY, Reason.INSECURE):
             circuit.failed(self._clock.now())
         else:
             circuit.worked()

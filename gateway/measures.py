@@ -87,7 +87,16 @@ VALUES: Final[Mapping[Counted, tuple[str, frozenset[str]]]] = {
     Counted.REFUSALS: ("code", codes()),
     Counted.ALARMS: (
         "kind",
-        frozenset({"integrity-failure", "sign-in-delayed", "bulk-opening", "envelope-rejected", "time-went-backwards"}),
+        frozenset(
+            {
+                "integrity-failure",
+                "sign-in-delayed",
+                "bulk-opening",
+                "envelope-rejected",
+                "time-went-backwards",
+                "insecure-way",
+            }
+        ),
     ),
     Counted.TROUBLES: ("job", frozenset(str(found) for found in Job)),
     Counted.REDACTIONS: ("kind", frozenset(KINDS)),

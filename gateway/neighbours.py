@@ -39,6 +39,7 @@ class Reason(StrEnum):
     BUSY = "busy"  # the neighbour is there, and this recipient is not to be had now
     NO_RECEIPT = "no-receipt"
     NOT_CONNECTED = "not-connected"
+    INSECURE = "insecure"  # no connection that is safe enough: nothing was sent in clear
     MALWARE = "malware"
     TOO_LARGE = "too-large"
     TYPE = "type-not-accepted"
@@ -53,7 +54,9 @@ class Reason(StrEnum):
 
 
 #: About the way: another way may do.
-OF_THE_WAY: Final = frozenset({Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED})
+OF_THE_WAY: Final = frozenset(
+    {Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED, Reason.INSECURE}
+)
 
 #: What happened, and what to do, as a colleague would say it.
 IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
@@ -72,6 +75,10 @@ IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.NOT_CONNECTED: (
         "Mottagaren är inte ansluten till kanalen.",
         "Välj en annan väg, eller skriv ut och lämna för hand.",
+    ),
+    Reason.INSECURE: (
+        "Förbindelsen till mottagarens system gick inte att skydda.",
+        "Inget har skickats. Systemet försöker igen. Skriv ut och lämna för hand om det är bråttom.",
     ),
     Reason.MALWARE: (
         "En bilaga stoppades av viruskontrollen.",

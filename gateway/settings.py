@@ -80,6 +80,23 @@ class Settings(BaseModel):
     sdk_client_id: str = Field(default="", description="Vem gatewayen är för meddelandetjänsten.")
     sdk_key_file: Path | None = Field(default=None, description="Privat nyckel (PEM) som vi visar att vi är den med.")
     sdk_algorithm: str = Field(default="RS256", pattern=r"^(RS|ES)256$", description="RS256 eller ES256.")
+    smtp_host: str = Field(default="", description="E-postservern som tar emot vår post, värd eller värd:port.")
+    smtp_security: str = Field(
+        default="starttls", pattern=r"^(starttls|tls|none)$", description="none bara till en server på samma dator."
+    )
+    smtp_ca_file: Path | None = Field(default=None, description="Utfärdare av e-postservrars certifikat (PEM).")
+    smtp_user: str = Field(default="", description="Användarnamn hos e-postservern.")
+    smtp_password_file: Path | None = Field(default=None, description="Fil med lösenordet dit.")
+    smtp_name: str = Field(
+        default="localhost", pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,250}$", description="Vad vi heter för e-postservern."
+    )
+    smtp_domains: dict[str, str] = Field(
+        default_factory=dict, description="Domäner som nås direkt på en egen värd, alltid med kontrollerad TLS."
+    )
+    smtp_bounce_address: str = Field(default="", description="Adressen som studsar och kvittenser kommer till.")
+    smime_keys: Path | None = Field(default=None, description="Katalog med funktionernas nycklar och certifikat.")
+    smime_partners: Path | None = Field(default=None, description="Katalog med mottagarnas certifikat.")
+    smime_ca_file: Path | None = Field(default=None, description="Utfärdare som vi litar på för S/MIME (PEM).")
     backup_recipients: Path | None = Field(default=None, description="Fil med mottagarnas publika rader.")
     backup_epoch_keys: Path | None = Field(default=None, description="Katalog för epoknycklar, utanför data_dir.")
     shred_horizon_days: int = Field(default=0, ge=0, description="Hur länge andra kopior av nyckellagret lever, dygn.")
@@ -94,6 +111,11 @@ class Settings(BaseModel):
     @property
     def keys_file(self) -> Path:
         return self.data_dir / "keys.db"
+
+    @property
+    def mail_dir(self) -> Path:
+        """What the mail neighbour keeps between two turns."""
+        return self.data_dir / "mail"
 
     @property
     def demo_mark(self) -> Path:

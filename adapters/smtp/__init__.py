@@ -1,1 +1,1 @@
-"""E-mail: a parcel as signed and encrypted mail. No channel uses it yet: nothing is sent or received."""
+"""E-mail: parcels as signed and encrypted mail, over servers that are checked."""

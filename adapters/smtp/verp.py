@@ -1,8 +1,11 @@
-"""Envelope senders that say which mail they came from: `studs+<id>-<mark>@domain` (VERP).
+"""Addresses that say which mail they came from: `studs+b<id>-<mark>@domain` (VERP).
 
 Why this exists: a bounce is written by machines that need not repeat anything of the mail. The address it comes back to
 is the one thing that they all keep, so it names the mail. The mark is a MAC: whoever has seen a Message-ID cannot say
 "delivered" in another's name.
+
+A mail has two of them. Bounces come to its envelope sender, which every server on the way reads. Receipts come to an
+address that stands inside the encryption only: who answers there has decrypted the mail.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hmac
 import os
 import secrets
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -22,28 +26,40 @@ MARK_OCTETS: Final = 8
 KEY_OCTETS: Final = 32
 
 
+class Back(StrEnum):
+    """What comes back to an address."""
+
+    BOUNCE = "b"
+    RECEIPT = "r"
+
+
 class Verp:
-    """Makes and reads envelope senders under one address of ours."""
+    """Makes and reads addresses under one of ours, whose local part has at most 13 octets.
+
+    Raises:
+        UnsafeTextError: the address is no plain one, or too long to name mails.
+    """
 
     def __init__(self, address: str, key: bytes) -> None:
         self._local, _, self._domain = checked(address).rpartition("@")
         self._key = key
+        self.address(str(uuid.UUID(int=0)), Back.BOUNCE)
 
-    def sender(self, identifier: str) -> str:
-        """The envelope sender of the mail with this id, which is a UUID."""
-        name = uuid.UUID(identifier).hex
+    def address(self, identifier: str, back: Back) -> str:
+        """Where what comes back of the mail with this id, which is a UUID, is sent."""
+        name = back + uuid.UUID(identifier).hex
         return checked(f"{self._local}+{name}-{self._mark(name)}@{self._domain}")
 
-    def identifier(self, recipient: str) -> str | None:
-        """Which mail an address of ours speaks of; None when it is not one that we made."""
-        local, _, domain = recipient.rpartition("@")
+    def read(self, address: str) -> tuple[str, Back] | None:
+        """Which mail an address of ours speaks of, and what comes there; None when it is not one that we made."""
+        local, _, domain = address.rpartition("@")
         beginning, _, named = local.partition("+")
         name, _, mark = named.partition("-")
         if (beginning, domain.lower()) != (self._local, self._domain):
             return None
         if not hmac.compare_digest(mark.encode(), self._mark(name).encode()):
             return None
-        return str(uuid.UUID(name))
+        return str(uuid.UUID(name[1:])), Back(name[0])
 
     def _mark(self, name: str) -> str:
         return hmac.digest(self._key, b"sambud/v1/verp\0" + name.encode(), hashlib.sha256)[:MARK_OCTETS].hex()

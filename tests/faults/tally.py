@@ -69,6 +69,12 @@ ROWS: Final[dict[str, Kind]] = {
     "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
     "Q13": Kind("workers killed at random moments", "SIGKILL to delivery processes with deliveries queued"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
+    "Q01": Kind("4xx of a mail server at each step", "a scripted server: greeting, EHLO, MAIL, RCPT, DATA, last dot"),
+    "Q02": Kind("5xx of a mail server at each step", "a scripted server, with and without status codes"),
+    "Q03": Kind(
+        "a mail server silent, half-open, slow, gone", "a scripted server at each step; the same Message-ID again"
+    ),
+    "Q04": Kind("no TLS that holds", "STARTTLS not offered, written over, failing; certificates wrong in one way each"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
     "W01": Kind(
         "objects of others", "every route with an object x people it does not concern, real ids against absent"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.smtp.addresses import UnsafeTextError, checked, header_text, inward, outward
-from adapters.smtp.verp import Verp, kept_key
+from adapters.smtp.verp import Back, Verp, kept_key
 
 UNSAFE = ["\r", "\n", "\r\n", "\0", "\u2028", "\u2029", "\x85", "\x0b", '"', " ", "<", ">", ",", "å", "\u202e"]
 
@@ -62,18 +62,20 @@ def test_our_ids_lose_our_domain_on_the_way_in_and_foreign_ones_keep_theirs() ->
     assert inward(outward("abc@region.example", "vaxjo.example"), own) == "abc@region.example"
 
 
-def test_only_a_sender_that_we_made_names_a_mail(tmp_path: Path) -> None:
-    """A Message-ID is seen by many; the mark in the envelope sender is not to be made from it."""
+def test_only_an_address_that_we_made_names_a_mail(tmp_path: Path) -> None:
+    """A Message-ID is seen by many; the marks are not to be made from it, nor one from the other."""
     key, identifier = kept_key(tmp_path / "verp.key"), str(uuid.uuid4())
     assert kept_key(tmp_path / "verp.key") == key
     verp = Verp("studs@vaxjo.example", key)
-    sender = verp.sender(identifier)
-    assert verp.identifier(sender) == identifier
-    forged = Verp("studs@vaxjo.example", bytes(32)).sender(identifier)
+    bounce, receipt = verp.address(identifier, Back.BOUNCE), verp.address(identifier, Back.RECEIPT)
+    assert verp.read(bounce) == (identifier, Back.BOUNCE)
+    assert verp.read(receipt) == (identifier, Back.RECEIPT)
+    turned = bounce.replace("+b", "+r")
+    forged = Verp("studs@vaxjo.example", bytes(32)).address(identifier, Back.BOUNCE)
     others = (
         "studs@vaxjo.example",
-        f"studs+{uuid.UUID(identifier).hex}-@vaxjo.example",
+        f"studs+b{uuid.UUID(identifier).hex}-@vaxjo.example",
         "x",
         "studs+å-é@vaxjo.example",
     )
-    assert [verp.identifier(one) for one in (forged, *others)] == [None] * 5
+    assert [verp.read(one) for one in (turned, forged, *others)] == [None] * 6

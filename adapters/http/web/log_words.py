@@ -96,11 +96,14 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "signing": N_("Signeringsnyckel"),
     "sign-in-delayed": N_("Många fel i rad, nästa försök får vänta"),
     "bulk-opening": N_("Ovanligt många öppnade på kort tid"),
+    "insecure-way": N_("Ingen säker förbindelse, inget skickades"),
     "envelope-rejected": N_("Kuvertet gick inte att lita på"),
     "integrity-failure": N_("En rad har ändrats utanför systemet"),
 }
 #: Outcomes that a reviewer should see at once.
-LOUD: Final = frozenset({"deny", "bulk-opening", "envelope-rejected", "integrity-failure", "failed", "expired"})
+LOUD: Final = frozenset(
+    {"deny", "bulk-opening", "insecure-way", "envelope-rejected", "integrity-failure", "failed", "expired"}
+)
 DETAILS: Final[Mapping[str, str]] = {
     "role": N_("Funktion"),
     "object": N_("Objekt"),
