@@ -59,7 +59,9 @@ class Belonging:
         if board is None or sender.id not in board.seats:
             return None
         request = await self._store.get(Message, str((arrived.data or {}).get("answers", "")))
-        if request is None or recipient.id not in {row.inbox for row in await self._store.deliveries_of(request.id)}:
+        if request is None or request.form_type != REFERRAL:
+            return None
+        if recipient.id not in {row.inbox for row in await self._store.deliveries_of(request.id)}:
             return None
         return await self._store.get(Case, request.case)
 
@@ -150,11 +152,17 @@ class Belonging:
     async def _event(
         self, directory: Snapshot, place: Place, message: Message, content: Content, joint: Joint | None
     ) -> list[Change]:
-        """An answer moves a case of ours, a completed referral one of theirs; what the table refuses moves nothing."""
+        """An answer moves a case of ours, a referral one of theirs; what the table refuses moves nothing.
+
+        A referral can come after a message about it: then the message opened the case, and this is the request.
+        """
         case, now = place.case, self._clock.now()
         if content.form.id == REFERRAL and place.by_owner:
-            again = (case.state, CaseEvent.RESUBMIT) in CASE and content.body["stage"] == Stage.S1
-            return [Update(await moved(self._integrity, case, CaseEvent.RESUBMIT, at=now))] if again else []
+            if content.body["stage"] != Stage.S1:
+                return []
+            asks = (one for one in (CaseEvent.RESUBMIT, CaseEvent.SEND_REQUEST) if (case.state, one) in CASE)
+            asked = next(asks, None)
+            return [Update(await moved(self._integrity, case, asked, at=now))] if asked is not None else []
         if content.form.id != ANSWER or case.owner != place.recipient.id or message.in_reply_to is None:
             return []
         event, units = RESULTS.get(str(content.body["fields"].get("result")), (None, ()))

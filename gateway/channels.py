@@ -167,7 +167,24 @@ class Channels:
     async def _dispatched(
         self, delivery: Delivery, envelope: Envelope, directory: Snapshot, facts: tuple[Fact, ...]
     ) -> Delivery:
-        """Log that it leaves, before it is opened; the sender is told from now on that it may have left."""
+        """Log that it leaves, before it is opened; the sender is told from now on that it may have left.
+
+        Two first messages of one conversation may leave at once: the second finds it begun, and waits for nothing.
+        """
+        conversation = await self._parcels.conversation(envelope, delivery.channel)
+        begun = await self._store.get(Conversation, *conversation.key) is not None
+        try:
+            return await self._logged(
+                delivery, envelope, facts=(directory.fact, *facts), new=None if begun else conversation
+            )
+        except ConflictError:
+            if begun or await self._store.get(Conversation, *conversation.key) is None:
+                raise
+            return await self._logged(delivery, envelope, facts=(directory.fact, *facts), new=None)
+
+    async def _logged(
+        self, delivery: Delivery, envelope: Envelope, *, facts: tuple[Fact, ...], new: Conversation | None
+    ) -> Delivery:
         now = self._clock.now()
         following = dataclasses.replace(
             delivery,
@@ -187,10 +204,9 @@ class Channels:
             detail={"transcript": envelope.transcript.hex(), "attempt": following.attempts},
         )
         changes: list[Change] = [Update(following)]
-        conversation = await self._parcels.conversation(envelope, delivery.channel)
-        if await self._store.get(Conversation, *conversation.key) is None:
-            changes.append(Insert(conversation))
-        await self._store.commit(Work(expects=(directory.fact, *facts), changes=tuple(changes), entries=(entry,)))
+        if new is not None:
+            changes.append(Insert(new))
+        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry,)))
         return following
 
     # --- what the neighbour said -------------------------------------------------------------------------------------

@@ -451,6 +451,42 @@ async def _case_of(county: County, party: str) -> Case:
 
 
 @pytest.mark.slow
+async def test_two_first_messages_of_a_conversation_leave_at_once_and_neither_waits(pair: Pair) -> None:
+    """The second finds the conversation begun by the first: no lease of ten minutes has to lapse."""
+    sent = await _referral_and_message(pair, cases=4)
+    await pair.exchange()
+    rows = [row for message in sent for row in await pair.first.store.deliveries_of(message)]
+    assert {row.state for row in rows} == {DeliveryState.DELIVERED}
+    assert len(pair.one.carried) == len(sent) == 8
+
+
+async def test_a_referral_that_comes_after_a_message_about_it_is_still_the_request(pair: Pair) -> None:
+    """Q08: what comes out of order ends in the same state."""
+    await _referral_and_message(pair, cases=1)
+    await pair.first.deliver()
+    await pair.first.gateway.channels.run_once(WIRE)
+    pair.two.waiting.sort(key=lambda arrived: arrived.subject == "Uppdragsblankett")
+    assert [arrived.data is not None and arrived.data["form"][0] for arrived in pair.two.waiting] == [
+        "case_message",
+        "placement_referral",
+    ]
+    await pair.exchange()
+    [mirror] = await pair.second.store.cases_of(SEAT_N, after=None, limit=3)
+    assert mirror.state is CaseState.REQUESTED
+
+
+async def _referral_and_message(pair: Pair, *, cases: int) -> list[MessageId]:
+    """A referral and a message about it to Novus for each case, queued and not yet handed over."""
+    worker, sent = await pair.first.sign_in("al-sos"), []
+    for _ in range(cases):
+        case, _ = await pair.first.consented_case(worker)
+        sent.append((await pair.first.send_referral(worker, case.id, (SEAT_N,))).message)
+        words = {"text": "En komplettering.", "categories": ["NEED"]}
+        draft = await pair.first.gateway.drafts.create(worker, ALVESTA, case.id, "case_message", 1, words)
+        sent.append((await pair.first.gateway.sending.send_draft(worker, draft.id, [SEAT_N])).message)
+    return sent
+
+
 async def test_a_disagreement_stays_between_the_seats_and_both_gateways_know_it() -> None:
     async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
         vaxjo, region = pair.first, pair.second

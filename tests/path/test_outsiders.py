@@ -275,6 +275,23 @@ async def test_three_authorities_that_share_no_gateway_agree_on_one_answer() -> 
             assert moved.state is CaseState.MATCHED
 
 
+async def test_what_is_no_request_to_both_seats_brings_them_together_in_no_case() -> None:
+    """Only the referral that both were asked is theirs in common; by a message to one of them the other comes into nothing."""
+    async with a_net(("alvesta.ifo",), ("region.hsv",), ("vaxjo.nav",)) as net:
+        alvesta, _, vaxjo = net.counties
+        worker = await alvesta.sign_in("al-sos")
+        case, _ = await alvesta.consented_case(worker)
+        sent = await alvesta.send_referral(worker, case.id)
+        words = {"text": "En komplettering.", "categories": ["NEED"]}
+        draft = await alvesta.gateway.drafts.create(worker, ALVESTA, case.id, "case_message", 1, words)
+        message = await alvesta.gateway.sending.send_draft(worker, draft.id, [SEAT_N])
+        await net.exchange()
+        for named, cases in ((message.message, 2), (sent.message, 2)):
+            arrived = _arrived(vaxjo, SEAT_E, SEAT_N, f"om {named}", {"answers": named})
+            assert (await vaxjo.gateway.intake.take(arrived)).taken
+            assert len(await vaxjo.store.cases_of(SEAT_N, after=None, limit=5)) == cases
+
+
 async def test_two_unknown_senders_never_meet_in_one_case() -> None:
     """Whoever is in no directory has no conversation: a stranger who copies another's id gets a case of his own."""
     async with a_net(("alvesta.ifo",), ("region.hsv", "vaxjo.nav"), also=ANYBODY) as net:
