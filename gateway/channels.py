@@ -153,9 +153,22 @@ class Channels:
         way = _way(envelope, delivery.channel)
         dispatched = await self._dispatched(delivery, envelope, directory, tuple(map(consent_fact, consents)))
         failpoints.reached("channel.dispatched")
+        # From here on trouble is that of the dispatched row: the one that was claimed is a version behind.
+        await self._guarded(dispatched, self._carry(dispatched, envelope, wrap, message, way, directory))
+
+    async def _carry(
+        self,
+        dispatched: Delivery,
+        envelope: Envelope,
+        wrap: EnvelopeWrap,
+        message: Message,
+        way: Way,
+        directory: Snapshot,
+    ) -> None:
+        """Open what may leave, hand it over, and record what the neighbour said."""
         opened = await self._opener.open_leaving(envelope, wrap, way)
         parcel = await self._parcels.of(envelope, message, way, opened, directory)
-        neighbour = self._neighbours[delivery.channel]
+        neighbour = self._neighbours[dispatched.channel]
         try:
             async with asyncio.timeout(HAND_OVER_S):
                 told = await neighbour.hand_over(parcel)

@@ -127,11 +127,14 @@ class Intake:
             arrived = dataclasses.replace(arrived, conversation=arrived.id)
         if sender is None or not directory.is_outside(sender):
             return await self._refused(arrived, recipient, fingerprint, Reason.UNTRUSTED)
-        reason = await self._unfit(arrived.files)
+        read = self._contents.of(arrived)
+        if arrived.carrier is not None and read.data is None:  # no form of ours: the page is all there is of it
+            arrived = dataclasses.replace(arrived, carrier=None, files=(arrived.carrier, *arrived.files))
+        reason = await self._unfit(arrived)
         if reason is not Reason.NONE:
             return await self._refused(arrived, recipient, fingerprint, reason)
         try:
-            content, joint = await self._contents.signed(directory, self._contents.of(arrived))
+            content, joint = await self._contents.signed(directory, read)
         except EnvelopeError:
             return await self._refused(arrived, recipient, fingerprint, Reason.SIGNATURE)
         try:
@@ -151,10 +154,10 @@ class Intake:
             return Answer(Reason.DUPLICATE)
         return Answer(Reason(known.answer), repeated=True)
 
-    async def _unfit(self, files: Sequence[ArrivedFile]) -> Reason:
-        if len(files) > MAX_FILES:
+    async def _unfit(self, arrived: Arrived) -> Reason:
+        if len(arrived.files) > MAX_FILES:
             return Reason.TOO_LARGE
-        for file in files:
+        for file in (*((arrived.carrier,) if arrived.carrier else ()), *arrived.files):
             try:
                 media_type_of(check_name(file.name), file.octets[:4096])
             except AttachmentError:

@@ -183,7 +183,10 @@ class ArrivedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """What a neighbour handed us, parsed; `original` is what it was parsed from, for the fingerprint."""
+    """What a neighbour handed us, parsed; `original` is what it was parsed from, for the fingerprint.
+
+    `carrier` is the file that `data` lay in: when they are no form of ours after all, it is one more attachment.
+    """
 
     channel: Channel
     origin: Origin
@@ -199,6 +202,7 @@ class Arrived:
     original: bytes
     references: tuple[MatterReference, ...] = ()  # all of them, to be given back in an answer
     data: Mapping[str, Any] | None = None  # a form of ours, as it was sent
+    carrier: ArrivedFile | None = None
     files: tuple[ArrivedFile, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""A form as text that anybody can read: a Markdown subset, with the form's own labels.
+"""A form as words that anybody can read, with its own labels: in parts, and as a Markdown subset.
 
 Why this exists: a client that knows nothing of our forms must still show its reader what was asked and answered. So the
 words go along, in headings, bold labels and lists; what people wrote is escaped, so that it is text and nothing else.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.forms import Field, Form
@@ -17,24 +18,57 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~])")
 _YES_NO: Final = {True: "Ja", False: "Nej"}
 
 
-def markdown(form: Form, body: Mapping[str, Any]) -> str:
-    """The projection in the order of the form: H1 for its title, H2 for sections, lists for several answers."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question and its answers, in the form's own words; several for a choice of several."""
+
+    label: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A section of the form as far as this recipient is told it."""
+
+    title: str
+    rows: tuple[Answered, ...]
+
+
+def parts(form: Form, body: Mapping[str, Any]) -> tuple[Part, ...]:
+    """The projection in the order of the form; what is held back says so, and a section without a word is left out."""
     fields = body.get("fields")
     values = fields if isinstance(fields, Mapping) else {}
     held = {str(name) for name in body.get("held_back") or ()}
-    lines = [f"# {escaped(form.title)}"]
+    found = []
     for section in form.sections:
-        told = [name for name in section.fields if name in values or name in held]
+        told = [form.fields[name] for name in section.fields if name in values or name in held]
         if told:
-            lines += ["", f"## {escaped(section.title)}"]
-        for name in told:
-            field = form.fields[name]
-            answer = answers(field, values[name]) if name in values else [HELD_BACK]
-            lines += ["", f"**{escaped(field.label)}**", ""]
-            lines += [escaped(answer[0])] if len(answer) == 1 else [f"- {escaped(one)}" for one in answer]
-    statement = body.get("statement")
-    if isinstance(statement, str) and statement:
-        lines += ["", escaped(statement)]
+            rows = [Answered(one.label, _told(one, values)) for one in told]
+            found.append(Part(section.title, tuple(rows)))
+    return tuple(found)
+
+
+def _told(field: Field, values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(answers(field, values[field.id])) if field.id in values else (HELD_BACK,)
+
+
+def statement(body: Mapping[str, Any]) -> str:
+    """What the sender stands by; empty when the form has no such words."""
+    found = body.get("statement")
+    return found if isinstance(found, str) else ""
+
+
+def markdown(form: Form, body: Mapping[str, Any]) -> str:
+    """The projection in the order of the form: H1 for its title, H2 for sections, lists for several answers."""
+    lines = [f"# {escaped(form.title)}"]
+    for part in parts(form, body):
+        lines += ["", f"## {escaped(part.title)}"]
+        for row in part.rows:
+            lines += ["", f"**{escaped(row.label)}**", ""]
+            one = len(row.answers) == 1
+            lines += [escaped(row.answers[0])] if one else [f"- {escaped(answer)}" for answer in row.answers]
+    if words := statement(body):
+        lines += ["", escaped(words)]
     return "\n".join(lines) + "\n"
 
 

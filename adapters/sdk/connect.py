@@ -10,6 +10,7 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.neighbour import SdkNeighbour
 from adapters.sdk.simulator import Simulator
@@ -30,13 +31,13 @@ async def connected(
     key = _read(RSAKey if algorithm == "RS256" else ECKey, key_file)
     access = Access(base=url, token_url=token_url, client_id=client_id, key=key, algorithm=algorithm)
     async with aiohttp.ClientSession() as session:
-        yield SdkNeighbour(SdkApi(access, session, clock), addresses)
+        yield SdkNeighbour(SdkApi(access, session, clock), addresses, PdfDocuments())
 
 
 @asynccontextmanager
 async def simulated(addresses: Mapping[str, Sequence[str]], clock: Clock) -> AsyncIterator[Mapping[str, SdkNeighbour]]:
     """A simulated service on loopback, and a neighbour for each client, by client id and its addresses."""
-    service = Simulator(clock)
+    service, documents = Simulator(clock), PdfDocuments()
     async with serving(service) as address, aiohttp.ClientSession() as session:
         found = {}
         for name, own in addresses.items():
@@ -45,7 +46,7 @@ async def simulated(addresses: Mapping[str, Sequence[str]], clock: Clock) -> Asy
             access = Access(
                 base=address + BASE, token_url=f"{address}/token", client_id=name, key=key, algorithm="ES256"
             )
-            found[name] = SdkNeighbour(SdkApi(access, session, clock), own)
+            found[name] = SdkNeighbour(SdkApi(access, session, clock), own, documents)
         yield found
 
 

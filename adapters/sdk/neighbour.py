@@ -1,8 +1,9 @@
 """SDK as a neighbour: our parcels as its messages, its messages as arrivals (docs/channels.md).
 
-Why this exists: the gateway knows forms and cases, SDK knows texts and files. A form goes as readable text for
-whoever reads by eye, and as data in a file for a gateway like this one; what comes back without such a file is a
-message all the same. An address is an organisation and a function, written together as `0203:domain#function`.
+Why this exists: the gateway knows forms and cases, SDK knows texts and files. A form goes as readable text, and as a
+PDF that everybody must take and that holds the data for a gateway like this one (docs/channels.md §8); what comes back
+without such data is a message all the same. An address is an organisation and a function, written together as
+`0203:domain#function`.
 
 Rules: the subject names the form and the case, never a person (P0); a reply returns the sender's reference; a message
 is deleted at the service only when it is durable here, or final.
@@ -20,16 +21,15 @@ from adapters.sdk import status
 from adapters.sdk.api_model import Streamed, message_of
 from adapters.sdk.client import NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError, reason_of
-from adapters.sdk.model import DIARY_ROOT, Attention, Document, Identifier, Message, Party, Reference
+from adapters.sdk.model import DIARY_ROOT, Attention, Document, File, Identifier, Message, Party, Reference
 from gateway.canonical import dumps
+from gateway.documents import Documents, page_of
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, MatterReference, Parcel, Reason, Seen, Telling, Told
 from gateway.readable import markdown
 
-#: The file that a form travels in; what is not one of ours has none, or one that does not parse.
-DATA_NAME: Final = "sambud.json"
-DATA_TYPE: Final = "application/json"
+PDF: Final = "application/pdf"
 GENERATOR: Final = Identifier("https://sambud.example/", "sambud")
 log = structlog.get_logger()
 
@@ -37,9 +37,10 @@ log = structlog.get_logger()
 class SdkNeighbour:
     """The Neighbour port over one message service, for the functional addresses that are ours."""
 
-    def __init__(self, api: SdkApi, addresses: Sequence[str]) -> None:
+    def __init__(self, api: SdkApi, addresses: Sequence[str], documents: Documents) -> None:
         self._api = api
         self._addresses = tuple(addresses)
+        self._documents = documents
         self._left: dict[str, Reason] = {}
 
     @property
@@ -51,8 +52,9 @@ class SdkNeighbour:
         return self._left
 
     async def hand_over(self, parcel: Parcel) -> Told:
+        carrier = await self._documents.pdf(page_of(parcel), carried(parcel))
         try:
-            message, files = outgoing(parcel)
+            message, files = outgoing(parcel, carrier)
             await self._api.send(message, files)
         except RejectedError as fault:
             return Told(Telling.REFUSED, reason_of(fault.faults[0].why, fault.faults[0].detail))
@@ -97,12 +99,19 @@ class SdkNeighbour:
     async def _arrived(self, identifier: str) -> Arrived | None:
         try:
             attributes = await self._api.get(identifier)
-            return incoming(message_of(attributes), _said(attributes)) if attributes is not None else None
+            return await self._incoming(attributes) if attributes is not None else None
         except (ServiceAwayError, NotTakenError) as trouble:
             log.warning("the message service does not hand out", kind=type(trouble).__name__)
         except (RejectedError, ValueError):
             self._leave(identifier, Reason.STRUCTURE)
         return None
+
+    async def _incoming(self, attributes: Mapping[str, Any]) -> Arrived:
+        message = message_of(attributes)
+        files = [file for document in message.documents for file in document.files]
+        held = next((file for file in files if self._documents.may_hold_data(file.octets)), None)
+        data = data_for(message.id, await self._documents.data(held.octets)) if held is not None else None
+        return incoming(message, _said(attributes), files, carrier=held if data is not None else None, data=data)
 
     def _leave(self, identifier: str, reason: Reason) -> None:
         """NEW is final: its sender was told ACCEPTED before we looked, so only a person may take it off the service."""
@@ -140,12 +149,16 @@ class SdkNeighbour:
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-def outgoing(parcel: Parcel) -> tuple[Message, tuple[Streamed, ...]]:
-    """The message of a parcel, and the files that are read while it is sent."""
-    data = dumps(parcel.data)
+def carried(parcel: Parcel) -> bytes:
+    """What a gateway like this one reads a form from; it counts in the message that it names, and in no other."""
+    return dumps({**parcel.data, "envelope": str(parcel.id)})
+
+
+def outgoing(parcel: Parcel, carrier: bytes) -> tuple[Message, tuple[Streamed, ...]]:
+    """The message of a parcel, and the files that are read while it is sent: first the PDF that the form goes as."""
 
     async def octets() -> AsyncIterator[bytes]:
-        yield data
+        yield carrier
 
     own = Reference(id=Identifier(DIARY_ROOT, parcel.case_reference), label=parcel.case_reference)
     # "The receiver must return the sender's reference id when replying" (B1.3.3 §4.3.2.3).
@@ -164,7 +177,7 @@ def outgoing(parcel: Parcel) -> tuple[Message, tuple[Streamed, ...]]:
         generating_system=GENERATOR,
     )
     files = (
-        Streamed(name=DATA_NAME, media_type=DATA_TYPE, size=len(data), read=octets),
+        Streamed(name=f"{parcel.form.title}.pdf", media_type=PDF, size=len(carrier), read=octets),
         *(
             Streamed(name=file.name, media_type=file.media_type, size=file.size, read=file.read)
             for file in parcel.files
@@ -187,17 +200,15 @@ def _refusal(code: int) -> Reason:
 # --- in --------------------------------------------------------------------------------------------------------------
 
 
-def incoming(message: Message, original: bytes) -> Arrived:
-    """An arrival from a message."""
-    data: Mapping[str, Any] | None = None
-    files = []
-    for document in message.documents:
-        for file in document.files:
-            found = _data(file.octets) if file.name == DATA_NAME and data is None else None
-            if found is not None:
-                data = found
-            else:
-                files.append(ArrivedFile(name=file.name, media_type=file.media_type, octets=file.octets))
+def incoming(
+    message: Message,
+    original: bytes,
+    files: Sequence[File],
+    *,
+    carrier: File | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Arrived:
+    """An arrival from a message; `carrier` is the one of its files that `data` lay in."""
     references = message.sender.attention.references
     return Arrived(
         channel=Channel.SDK,
@@ -214,8 +225,13 @@ def incoming(message: Message, original: bytes) -> Arrived:
         created=message.created,
         original=original,
         data=data,
-        files=tuple(files),
+        carrier=_file(carrier) if carrier is not None else None,
+        files=tuple(_file(file) for file in files if file is not carrier),
     )
+
+
+def _file(file: File) -> ArrivedFile:
+    return ArrivedFile(name=file.name, media_type=file.media_type, octets=file.octets)
 
 
 def _said(attributes: Mapping[str, Any]) -> bytes:
@@ -228,9 +244,10 @@ def _address(party: Party) -> str:
     return f"{party.id}#{party.attention.function}"
 
 
-def _data(octets: bytes) -> Mapping[str, Any] | None:
+def data_for(identifier: str, octets: bytes | None) -> Mapping[str, Any] | None:
+    """Data that travel in the message of this id; a form that somebody sends on or gives back is an attachment."""
     try:
-        found = json.loads(octets)
+        found = json.loads(octets) if octets is not None else None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and found.get("envelope") == identifier else None

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.audit import AuditAction
+from gateway.documents import DocumentError
 from gateway.errors import EnvelopeError, RefusedError
 from gateway.model.base import MINUTE, SECOND, InboxId, MessageId
 from gateway.model.classes import Category
@@ -111,6 +112,30 @@ async def test_a_neighbour_that_is_away_delays_and_then_gets_the_stored_octets(p
     assert await _states(pair.first, message) == {(WIRE, DeliveryState.DELIVERED, "")}
     [after] = [e.octets for e in await pair.first.store.envelopes_of(message) if e.inbox == SEAT_E]
     assert after == before
+
+
+async def test_trouble_of_our_own_with_one_parcel_delays_it_and_holds_up_no_other(pair: Pair) -> None:
+    """A page that cannot be made is nobody's fault outside: kept, tried again, and the others go."""
+    first = pair.first
+    worker = await first.sign_in("al-sos")
+    case, _ = await first.consented_case(worker)
+
+    class Stumbling(Wire):
+        async def hand_over(self, parcel: Parcel) -> Told:
+            if parcel.recipient.id == SEAT_E:
+                raise DocumentError("no memory")
+            return await super().hand_over(parcel)
+
+    first.gateway.channels.connect(Stumbling(other=pair.two))
+    sent = await first.send_referral(worker, case.id)
+    await first.gateway.channels.run_once(WIRE)
+    states = {row.inbox: (row.state, row.attempts) for row in await first.store.deliveries_of(sent.message)}
+    assert states == {SEAT_E: (DeliveryState.QUEUED, 1), SEAT_N: (DeliveryState.IN_TRANSIT, 1)}
+    first.gateway.channels.connect(pair.one)
+    await pair.exchange()
+    assert {row.state for row in await first.store.deliveries_of(sent.message) if row.inbox == SEAT_E} == {
+        DeliveryState.DELIVERED
+    }
 
 
 async def test_what_has_left_is_logged_before_it_is_opened(pair: Pair) -> None:

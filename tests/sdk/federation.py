@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 from joserfc.jwk import ECKey
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.neighbour import SdkNeighbour
 from adapters.sdk.simulator import Simulator
@@ -63,7 +64,7 @@ async def joined(
     key = ECKey.generate_key("P-256")
     service.join(client, key, own)
     access = Access(base=base, token_url=f"{address}/token", client_id=client, key=key, algorithm="ES256")
-    neighbour = SdkNeighbour(SdkApi(access, session, county.clock), own)
+    neighbour = SdkNeighbour(SdkApi(access, session, county.clock), own, PdfDocuments())
     county.gateway.channels.connect(neighbour)
     return neighbour
 

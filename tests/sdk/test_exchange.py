@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.neighbour import SdkNeighbour, outgoing
 from gateway.model.base import MINUTE
 from gateway.model.path import Case, Channel
@@ -109,11 +110,11 @@ async def test_the_subject_names_form_and_case_and_no_person(federation: Federat
 
     class Spying(SdkNeighbour):
         async def hand_over(self, parcel: Parcel) -> Told:
-            message, _ = outgoing(parcel)
+            message, _ = outgoing(parcel, b"")
             seen.append(message.label)
             return Told(Telling.DELAYED)
 
-    first.gateway.channels.connect(Spying(federation.one._api, ()))
+    first.gateway.channels.connect(Spying(federation.one._api, (), PdfDocuments()))
     _, case, _ = await sent(federation, (SEAT_E,))
     await first.gateway.channels.run_once(Channel.SDK)
     assert seen == [f"Uppdragsblankett, {case.reference}"]
