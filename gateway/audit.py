@@ -62,6 +62,7 @@ class AuditAction(StrEnum):
     RECEIVED = "received"
     ANNOUNCED = "announced"
     ARRIVAL_REFUSED = "arrival_refused"
+    RETRIED = "retried"
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"
     OPENED = "opened"

@@ -20,6 +20,7 @@ from gateway.model.base import EnvelopeId, Instant
 from gateway.model.directory import Inbox
 from gateway.model.path import Case, Delivery, Draft, Message
 from gateway.model.queue import Recall
+from gateway.neighbours import Reason
 from gateway.ports import Cursor
 from gateway.states import CaseState, DeliveryState
 
@@ -89,6 +90,8 @@ class Leg:
     opened_at: Instant | None
     answered_at: Instant | None
     why: Why | None
+    reason: Reason | None = None  # the neighbour's word, while it is tried and after it ended
+    again: bool = False  # a person may try the same envelope again
     recall: Recall | None
 
 

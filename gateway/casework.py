@@ -36,15 +36,17 @@ from gateway.errors import FieldError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.forms.names import ANSWER, MESSAGE, REFERRAL
 from gateway.members import Members
-from gateway.model.base import CaseId, DraftId, EnvelopeId, InboxId
+from gateway.model.base import DAY, CaseId, DraftId, EnvelopeId, InboxId
 from gateway.model.classes import Category
 from gateway.model.directory import InboxKind
 from gateway.model.identity import MembershipState
 from gateway.model.path import Case, CaseParty, Delivery, Draft, Message, Reading, ReceiptKind
 from gateway.model.queue import Recall, Task
+from gateway.neighbours import reason_of
 from gateway.opening import Opening
 from gateway.ports import Clock, Cursor, Store
 from gateway.queue import Queue
+from gateway.retries import last_ended, open_until
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
 from gateway.states import CaseState, ConsentState, DeliveryState
@@ -320,12 +322,18 @@ class Casework:
     async def _leg(self, standing: Standing, view: CaseView, message: Message, delivery: Delivery) -> Leg:
         opened = [r.at for r in view.receipts if r.envelope == delivery.envelope and r.kind is ReceiptKind.OPENED]
         replies = [row.created_at for row in view.messages if row.in_reply_to == message.id]
+        ttl = self._forms.get(message.form_type, message.form_version).ttl_days * DAY
+        again = last_ended(view.deliveries, delivery.envelope)
+        if open_until(message, ttl) <= self._clock.now():
+            again = None
         return Leg(
             delivery=delivery,
             inbox=standing.directory.inbox(delivery.inbox),
             opened_at=min(opened) if opened else None,
             answered_at=min(replies) if replies else None,
             why=await self._why(delivery),
+            reason=reason_of(delivery.reason),
+            again=again is not None and again.id == delivery.id,
             recall=await self._store.get(Recall, delivery.envelope),
         )
 

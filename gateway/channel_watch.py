@@ -252,14 +252,6 @@ class ChannelWatch:
         return None if circuit.closed(self._clock.now()) else circuit.until
 
 
-def reason_of(code: str) -> Reason | None:
-    """The reason that a delivery's column holds; None for a step of the way that is no reason ("dispatched")."""
-    try:
-        return Reason(code) or None
-    except ValueError:
-        return None
-
-
 def goes_on(reason: Reason) -> bool:
     """Whether the next way is tried by itself (§2.2)."""
     return reason in OF_THE_WAY

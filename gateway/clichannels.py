@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from gateway.channel_watch import OUTWARD, ChannelState, ChannelWatch, End, Path, goes_on, reason_of
+from gateway.channel_watch import OUTWARD, ChannelState, ChannelWatch, End, Path, goes_on
 from gateway.clirun import Wiring, run, settings_of
 from gateway.directory import Snapshot
 from gateway.doctor_channels import day, told_by
@@ -23,7 +23,7 @@ from gateway.errors import NotFoundError, SetupError
 from gateway.model.base import HOUR, Instant
 from gateway.model.directory import Inbox
 from gateway.model.path import Channel
-from gateway.neighbours import IN_SWEDISH, Reason, Telling
+from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH, Reason, Telling, reason_of
 from gateway.plain import one_line
 from gateway.states import DeliveryState
 
@@ -166,10 +166,11 @@ def _lines(one: ChannelState, told: Mapping[tuple[str, str], int], now: Instant)
         said.append(f"certifikat till {day(one.expires)}{_ENDS.get(one.end(now), '')}")
     said += [f"{one.in_state(state)} {word}" for state, word in _STATES.items() if one.in_state(state)]
     lines = [f"{name:<9} {', '.join(said)}"]
-    for count in (*one.delayed, *one.failed):
-        reason = reason_of(count.reason)
-        if reason is not None:
-            lines.append(f"{'':<9} {count.count} {_STATES[count.state]}: {reason} – {IN_SWEDISH[reason][0]}")
+    for words, counts in ((IN_SWEDISH, one.delayed), (ENDED_IN_SWEDISH, one.failed)):
+        for count in counts:
+            reason = reason_of(count.reason)
+            if reason is not None:
+                lines.append(f"{'':<9} {count.count} {_STATES[count.state]}: {reason} – {words[reason][0]}")
     return lines
 
 

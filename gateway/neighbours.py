@@ -58,6 +58,9 @@ OF_THE_WAY: Final = frozenset(
     {Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED, Reason.INSECURE}
 )
 
+#: What a person may try again with the same envelope, once it has been put right; the rest lies in the message.
+AGAIN: Final = OF_THE_WAY | {Reason.CERTIFICATE}
+
 #: What happened, and what to do, as a colleague would say it.
 IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNREACHABLE: (
@@ -116,6 +119,31 @@ IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     Reason.REFUSED: ("Mottagaren tog inte emot meddelandet.", "Ring mottagaren."),
 }
+
+#: The same once nothing is tried any more: what IN_SWEDISH says of the first three would no longer be true.
+ENDED_IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
+    **IN_SWEDISH,
+    Reason.UNREACHABLE: (
+        "Mottagarens system svarade inte.",
+        "Ring mottagaren om det är bråttom. Försök igen när systemet svarar.",
+    ),
+    Reason.BUSY: (
+        "Mottagarens system tog inte emot.",
+        "Ring mottagaren om det är bråttom. Försök igen när systemet tar emot.",
+    ),
+    Reason.NO_RECEIPT: (
+        "Ingen kvittens kom från mottagaren.",
+        "Ring mottagaren och fråga om meddelandet har kommit fram innan du försöker igen.",
+    ),
+}
+
+
+def reason_of(code: str) -> Reason | None:
+    """The reason that a delivery's column holds; None for a step of the way that is no reason ("dispatched")."""
+    try:
+        return Reason(code) or None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ from gateway.queue import Queue
 from gateway.recalls import Recalls
 from gateway.register import Register
 from gateway.replies import Replies
+from gateway.retries import Retries
 from gateway.review import Review
 from gateway.rights import Rights
 from gateway.seal import Sealing
@@ -146,6 +147,7 @@ class Gateway:
     items: Items
     replies: Replies
     recalls: Recalls
+    retries: Retries
     forwarding: Forwarding
     traffic: Traffic
     search: Search
@@ -312,6 +314,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         items=Items(store, rights, sessions, cases, queue, notes, guard),
         replies=Replies(store, rights, answers, sending, forms, guard, presence, clock),
         forwarding=Forwarding(store, rights, cases, forms, opening, sending, sealing, acceptance, clock),
+        retries=Retries(store, rights, integrity, channels, auditor, clock),
         recalls=Recalls(store, rights, drafts, integrity, auditor, clock),
         traffic=Traffic(store, rights, consents, auditor, clock),
         search=Search(store, rights, vault, auditor, clock),

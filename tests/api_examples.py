@@ -5,24 +5,57 @@ An example makes what it needs each time it is asked, since many calls use up wh
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.administration import UserAct
+from gateway.deliver import moved_delivery
 from gateway.directory_file import user_id
 from gateway.factors import code_for
 from gateway.forms.demo import demo_consent, demo_referral
 from gateway.model.base import MINUTE, CaseId, DraftId, EnvelopeId, InboxId, MessageId, UserId
 from gateway.model.classes import Category
 from gateway.model.identity import MembershipRole
+from gateway.ports import Update, Work
 from gateway.sending import Submission
 from gateway.sessions import Signed
-from tests.county import ALVESTA, SEAT_E, SEAT_N, County, password_of
+from gateway.states import DeliveryEvent
+from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, County, password_of
 
 REGISTRATOR = InboxId("vaxjo.registrator")
 UNIT = InboxId("ekeliden.enhet")
+#: An authority that no gateway of the county hosts, reached over SDK.
+OUTSIDE = """
+[[organisation]]
+id = "kronoberg"
+name = "Kronobergs mottagning"
+number = "802001-0003"
+[[administration]]
+id = "kronoberg.ifo"
+organisation = "kronoberg"
+name = "Mottagningsnämnden"
+outside = true
+[[unit]]
+id = "kronoberg.mottagning"
+administration = "kronoberg.ifo"
+name = "Mottagningen"
+secrecy_regime = "OSL_26"
+legal_form = "municipal"
+[[inbox]]
+id = "kronoberg.mottagning"
+unit = "kronoberg.mottagning"
+name = "Mottagningen i Kronoberg"
+kind = "intake"
+accepts = ["case_message"]
+members = []
+[[route]]
+inbox = "kronoberg.mottagning"
+channel = "sdk"
+address = "0203:kronoberg.example#sdk:inkorg:kronoberg.mottagning"
+"""
 PDF = b"%PDF-1.7\n" + b"ett exempel " * 400
 
 
@@ -140,6 +173,22 @@ class Maker:
         await self.county.deliver()
         await self.window("no-chef", SEAT_N)
         return MessageId(done.message)
+
+    async def not_arrived(self) -> tuple[MessageId, EnvelopeId]:
+        """A message to an inbox outside whose neighbour did not answer until its tries ended."""
+        worker, outside = await self.signed("al-sos"), InboxId("kronoberg.mottagning")
+        if outside not in (await self.gateway.directory.current()).inboxes:
+            await self.gateway.register.apply(DEMO_DIRECTORY + OUTSIDE, passwords=password_of, by="test")
+        case, _ = await self.county.consented_case(worker, parties=[{"from": "alvesta.vuxen", "to": outside}])
+        values = {"text": "Vem tar emot det här?", "categories": ["SOCIAL"]}
+        out = Submission(case=case.id, form_type="case_message", form_version=1, values=values, recipients=(outside,))
+        sent = await self.gateway.sending.send(worker, ALVESTA, out)
+        [row] = [one for one in await self.county.store.deliveries_of(sent.message) if one.inbox == outside]
+        claimed = moved_delivery(row, DeliveryEvent.CLAIMED, self.county.clock.now())
+        failed = moved_delivery(claimed, DeliveryEvent.REFUSED, self.county.clock.now())
+        work = [claimed, dataclasses.replace(failed, reason="unreachable", attempts=3)]
+        await self.county.store.commit(Work(changes=tuple(map(Update, work))))
+        return MessageId(sent.message), row.envelope
 
     async def recall(self) -> EnvelopeId:
         message = await self.referral()
@@ -322,6 +371,11 @@ async def ask_back(m: Maker) -> Example:
     return Example("al-sos", f"/messages/{await m.referral()}/recall", {"inbox": ALVESTA})
 
 
+async def retry_delivery(m: Maker) -> Example:
+    message, envelope = await m.not_arrived()
+    return Example("al-sos", f"/messages/{message}/envelopes/{envelope}/retry", {"inbox": ALVESTA})
+
+
 async def list_recalls(m: Maker) -> Example:
     await m.recall()
     return Example("re-reg", "/inboxes/region.registrator/recalls")
@@ -473,6 +527,8 @@ EXAMPLES: Mapping[str, Make] = {
     "decide_recall": decide_recall,
     "list_targets": at("vx-reg", f"/inboxes/{REGISTRATOR}/forward-targets?form_type=case_message"),
     "forward_envelope": forward_envelope,
+    "retry_delivery": retry_delivery,
+    "list_channels": at("it", "/channels"),
     "list_deliveries": at("it", "/deliveries?limit=5"),
     "show_journey": show_journey,
     "list_work": list_work,

@@ -14,6 +14,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
+from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH
+
 WEB = Path(__file__).parent.parent / "adapters" / "http" / "web"
 CATALOGUE = WEB / "locale" / "en" / "LC_MESSAGES" / "sambud.po"
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "tr": None}
@@ -28,6 +30,10 @@ def found() -> Catalog:
         with path.open("rb") as source:
             for _line, message, _comments, context in extract(method, source, KEYWORDS, (), dict(OPTIONS)):
                 catalogue.add(message, None, [(path.relative_to(WEB).as_posix(), 0)], context=context)
+    # What neighbours' reasons are called stands beside the reasons, where no page is known.
+    for happened, then in {*IN_SWEDISH.values(), *ENDED_IN_SWEDISH.values()}:
+        for text in (happened, then):
+            catalogue.add(text, None, [("gateway/neighbours.py", 0)])
     return catalogue
 
 

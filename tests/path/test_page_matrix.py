@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 READERS = {
     "/logg": {"gransk"},
     "/drift/meddelanden": {"gransk", "it"},
+    "/drift/kanaler": {"gransk", "it"},
     "/drift": {"it"},
 }
 #: Functions that belong to no authority: they read no inbox, whatever its address.

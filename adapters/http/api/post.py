@@ -24,7 +24,7 @@ from gateway.errors import (
     UnknownFormError,
 )
 from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId, MessageId
-from gateway.model.path import Origin
+from gateway.model.path import Channel, Origin
 from gateway.sending import Submission
 
 MAX_UNDO: Final = 3600
@@ -57,6 +57,13 @@ class Sent(Model):
 
     message: Id
     repeated: bool
+
+
+class Retried(Model):
+    """The new delivery of the same envelope, and the channel that it goes."""
+
+    id: Id
+    channel: Channel
 
 
 class Endorser(Model):
@@ -115,6 +122,14 @@ async def send_values(call: Call) -> Sent:
 async def take_back(call: Call) -> None:
     body: InInbox = call.body
     await call.gateway.recalls.take_back(call.signed, InboxId(body.inbox), MessageId(call.part("message")))
+
+
+async def retry_delivery(call: Call) -> Retried:
+    body: InInbox = call.body
+    made = await call.gateway.retries.again(
+        call.signed, InboxId(body.inbox), MessageId(call.part("message")), EnvelopeId(call.part("envelope"))
+    )
+    return Retried(id=made.id, channel=made.channel)
 
 
 async def open_envelope(call: Call) -> OpenedBody:
@@ -190,6 +205,17 @@ ROUTES: Final = (
         audit="taken_back",
         takes=InInbox,
         fails=(IllegalTransitionError,),
+    ),
+    call_row(
+        "POST",
+        "/messages/{message}/envelopes/{envelope}/retry",
+        retry_delivery,
+        "Försök igen med det som inte kom fram",
+        tag=Tag.SEND,
+        audit="retried",
+        takes=InInbox,
+        gives=Retried,
+        status=201,
     ),
     call_row(
         "POST",

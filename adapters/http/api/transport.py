@@ -9,7 +9,7 @@ from adapters.http.api.shapes import At, Id, InboxName, Next, cursor, cursor_tex
 from adapters.http.parameters import AFTER, UUID, choice, limit, text
 from adapters.http.routes import Call, Model, Scope, Tag
 from gateway.model.base import MessageId
-from gateway.model.path import Delivery, ReceiptKind
+from gateway.model.path import Channel, Delivery, ReceiptKind
 from gateway.states import DeliveryState
 
 
@@ -23,6 +23,7 @@ class Transported(Model):
     inbox: InboxName
     channel: str
     state: DeliveryState
+    reason: str
     attempts: int
     due_at: At
     delivered_at: At | None
@@ -46,6 +47,56 @@ class Journey(Model):
     created_at: At
     deliveries: list[Transported]
     receipts: list[ReceiptTime]
+
+
+class ReasonLine(Model):
+    """So many deliveries in a state for a reason; the reason is empty when there is none."""
+
+    state: DeliveryState
+    reason: str
+    count: int
+
+
+class ChannelLine(Model):
+    """A way out. `certificate_ends` is null when it needs none; `closed_until` while its neighbour is not asked."""
+
+    channel: Channel
+    connected: bool
+    closed_until: At | None
+    certificate_ends: At | None
+    left: int
+    deliveries: list[ReasonLine]
+
+
+class UnfetchedLine(Model):
+    """An inbox in which work has lain unopened for too long."""
+
+    inbox: InboxName
+    count: int
+    oldest: At
+
+
+class ChannelList(Model):
+    channels: list[ChannelLine]
+    unfetched: list[UnfetchedLine]
+
+
+async def list_channels(call: Call) -> ChannelList:
+    found = await call.gateway.channel_watch.overview(call.signed)
+    return ChannelList(
+        channels=[
+            ChannelLine(
+                channel=one.channel,
+                connected=one.connected,
+                closed_until=one.closed_until,
+                certificate_ends=one.expires,
+                left=len(one.left),
+                deliveries=[ReasonLine.of(row) for row in one.counts],
+            )
+            for one in found.states
+        ],
+        unfetched=[UnfetchedLine.of(one) for one in found.unfetched],
+    )
 
 
 async def list_deliveries(call: Call) -> DeliveryPage:
@@ -84,6 +135,7 @@ def _line(row: Delivery, sender: str) -> Transported:
         inbox=row.inbox,
         channel=row.channel,
         state=row.state,
+        reason=row.reason,
         attempts=row.attempts,
         due_at=row.due_at,
         delivered_at=row.delivered_at,
@@ -107,6 +159,16 @@ ROUTES: Final = (
             AFTER,
             limit(),
         ),
+    ),
+    call_row(
+        "GET",
+        "/channels",
+        list_channels,
+        "Kanalerna, och inkorgar som ingen hämtar",
+        tag=Tag.DELIVER,
+        audit="transport_read",
+        gives=ChannelList,
+        scope=Scope.GATEWAY,
     ),
     call_row(
         "GET",

@@ -28,6 +28,7 @@ TOPICS: Final = {
     "logg": N_("Att granska åtkomstloggen"),
     "bevis": N_("Kontroll och bevis"),
     "leveranser": N_("Följa leveranser"),
+    "kanaler": N_("Kanaler ut ur huset"),
     "adressbok": N_("Adressboken"),
     "anvandare": N_("Användare och konton"),
     "medlemmar": N_("Medlemmar i inkorgar"),

@@ -17,12 +17,13 @@ from adapters.http.web.consent_words import consent_lines
 from adapters.http.web.deskroutes import act, following, page, to_code, turn_words
 from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.words import N_
-from gateway.casefile import CaseFile, Entry, Why
+from gateway.casefile import CaseFile, Entry, Leg, Why
 from gateway.decide import AccessAction
 from gateway.errors import NotFoundError, StepUpRequiredError
 from gateway.forms.names import ANSWER
 from gateway.model.base import CaseId, InboxId
 from gateway.model.directory import Inbox, InboxKind
+from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH
 from gateway.states import CaseState, ConsentState, DeliveryState
 
 #: What ended a delivery, and what to do about it.
@@ -38,6 +39,7 @@ WHYS: Final = {
         N_("Skicka igen. Går det inte då heller: kontakta den som sköter Sambud. Är det bråttom: ring mottagaren."),
     ),
 }
+DEAD: Final = frozenset({DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED})
 LOUD: Final = frozenset({Why.CONSENT, Why.EXPIRED, Why.REJECTED})
 
 
@@ -187,14 +189,10 @@ def _units_after(file: CaseFile) -> str:
 def _entry(call: Call, file: CaseFile, entry: Entry) -> dict[str, Any]:
     """A message of the timeline, with the steps of each recipient in words."""
     now = call.gateway.ports.clock.now()
-    dead = {DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED}
     return {
         "entry": entry,
         "undo": bool(entry.undo_until and entry.undo_until > now),
-        "legs": [
-            (leg, leg.delivery.state in dead, *(call.tr(text) for text in WHYS[leg.why])) if leg.why else (leg, False)
-            for leg in entry.legs
-        ],
+        "legs": [leg_words(call, leg) for leg in entry.legs],
         "recallable": entry.mine and entry.arrived and not any(leg.recall for leg in entry.legs),
         "read_url": f"/arenden/{file.case.id}/las/{quote(entry.envelope)}" if entry.envelope else "",
     }
@@ -206,12 +204,31 @@ def _undelivered(call: Call, file: CaseFile) -> list[tuple[str, str, str]]:
     for entry in file.entries:
         if entry.mine:
             newest.setdefault(entry.message.form_type, entry)
-    found: dict[Why, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for entry in newest.values():
         for leg in entry.legs:
-            if leg.why in LOUD and leg.why is not None:
-                found.setdefault(leg.why, []).append(leg.inbox.name)
-    return [(", ".join(names), call.tr(WHYS[why][0]), call.tr(WHYS[why][1])) for why, names in found.items()]
+            if leg.why in LOUD and not _gone_on(entry, leg):
+                _, _, what, do = leg_words(call, leg)
+                found.setdefault((what, do), []).append(leg.inbox.name)
+    return [(", ".join(names), what, do) for (what, do), names in found.items()]
+
+
+def _gone_on(entry: Entry, leg: Leg) -> bool:
+    """Whether another delivery of the same envelope is on its way or has arrived."""
+    return any(one.delivery.envelope == leg.delivery.envelope and one.delivery.state not in DEAD for one in entry.legs)
+
+
+def leg_words(call: Call, leg: Leg) -> tuple[Leg, bool, str, str]:
+    """A delivery, whether it has ended without arriving, what happened and what to do: the neighbour's own word first.
+
+    Consent and undo are ours to tell, whatever the neighbour said before.
+    """
+    dead = leg.delivery.state in DEAD
+    if leg.reason is not None and leg.delivery.delivered_at is None and leg.why not in (Why.CONSENT, Why.UNDONE):
+        what, do = (ENDED_IN_SWEDISH if dead else IN_SWEDISH)[leg.reason]
+        return leg, dead, call.tr(what), call.tr(do)
+    what, do = WHYS[leg.why] if leg.why else ("", "")
+    return leg, dead, call.tr(what) if what else "", call.tr(do) if do else ""
 
 
 ROUTES: Final = (

@@ -36,6 +36,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.RECEIVED: N_("Kom in utifrån"),
     AuditAction.ARRIVAL_REFUSED: N_("Något utifrån togs inte emot"),
     AuditAction.ANNOUNCED: N_("Talade om för en part utanför"),
+    AuditAction.RETRIED: N_("Försökte igen"),
     AuditAction.DELIVERED: N_("Levererades"),
     AuditAction.NOT_DELIVERED: N_("Kom inte fram"),
     AuditAction.OPENED: N_("Öppnade ett meddelande"),

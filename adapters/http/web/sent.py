@@ -13,7 +13,7 @@ from aiohttp import web
 
 from adapters.http.downloads import download
 from adapters.http.routes import Call
-from adapters.http.web.cases import WHYS
+from adapters.http.web.cases import leg_words
 from adapters.http.web.deskroutes import act, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
@@ -25,8 +25,6 @@ from gateway.forms import Form
 from gateway.model.base import SECOND, AttachmentId, CaseId, DraftId, EnvelopeId, MessageId
 from gateway.opening import OpenedMessage
 from gateway.states import DeliveryState
-
-DEAD: Final = frozenset({DeliveryState.CANCELLED, DeliveryState.FAILED, DeliveryState.EXPIRED})
 
 
 async def show_sent(call: Call) -> web.Response:
@@ -48,6 +46,14 @@ async def undo(call: Call) -> web.Response:
     if draft in known:
         return call.web.redirect(f"/utkast/{draft}/mottagare?angrat=1")
     return call.web.redirect(f"/arenden/{case}?klart=angrat")
+
+
+async def try_again(call: Call) -> web.Response:
+    """The same envelope once more; what keeps it from that is said on the page of an error."""
+    case, message = CaseId(call.part("case")), MessageId(call.part("message"))
+    file = await call.gateway.casework.file(call.signed, case)
+    await call.gateway.retries.again(call.signed, file.inbox.id, message, EnvelopeId(call.field("kuvert")))
+    return call.web.redirect(f"/arenden/{case}/skickat/{message}?igen=1")
 
 
 async def show_recall(call: Call) -> web.Response:
@@ -139,10 +145,9 @@ async def _sent_page(call: Call, file: CaseFile, entry: Entry) -> web.Response:
         file=file,
         entry=entry,
         cancelled=cancelled,
-        legs=[
-            (leg, leg.delivery.state in DEAD, *(call.tr(text) for text in WHYS[leg.why])) if leg.why else (leg, False)
-            for leg in entry.legs
-        ],
+        legs=[leg_words(call, leg) for leg in entry.legs],
+        may_retry=AccessAction.SEND in file.may,
+        tried_again=call.request.query.get("igen", ""),
         undo_left=max(0, (until - now + SECOND - 1) // SECOND) if until else 0,
         may_undo=bool(until and until > now and AccessAction.RECALL in file.may),
         may_recall=entry.arrived and AccessAction.RECALL in file.may and not any(leg.recall for leg in entry.legs),
@@ -175,6 +180,7 @@ def read_sections(form: Form, found: OpenedMessage) -> list[tuple[str, list[tupl
 ROUTES: Final = (
     page("/arenden/{case}/skickat/{message}", show_sent, N_("Skickat"), help_="skickat"),
     act("/arenden/{case}/skickat/{message}/angra", undo, N_("Ångra"), "taken_back", help_="skickat"),
+    act("/arenden/{case}/skickat/{message}/igen", try_again, N_("Försök igen"), "retried", help_="skickat"),
     page("/arenden/{case}/skickat/{message}/begar-tillbaka", show_recall, N_("Begär tillbaka"), help_="skickat"),
     act(
         "/arenden/{case}/skickat/{message}/begar-tillbaka",

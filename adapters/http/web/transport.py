@@ -22,7 +22,9 @@ from gateway.errors import FieldError, InvalidFormError
 from gateway.model.base import Instant, MessageId
 from gateway.model.identity import Role
 from gateway.model.path import Delivery, ReceiptKind
+from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH, reason_of
 from gateway.ports import Cursor
+from gateway.retries import ENDED
 from gateway.states import DeliveryState
 from gateway.traffic import Transported
 
@@ -55,6 +57,7 @@ async def show_list(call: Call) -> web.Response:
         message=message,
         until=until,
         troubled={key: count for key, count in (await call.gateway.traffic.troubled(call.signed)).items() if count},
+        unfetched=len(await call.gateway.channel_watch.unfetched()),
         most=PAGE,
         filtered=bool(state or message or until),
         first=_query(kept) if "efter" in query else None,
@@ -71,12 +74,22 @@ async def show_message(call: Call) -> web.Response:
         title=call.tr("Ett meddelandes väg"),
         back=Link("/drift/meddelanden", call.tr("Till leveranserna")),
         journey=journey,
+        words={row.id: _reason(call, row) for row in journey.deliveries},
         deliveries=sorted(journey.deliveries, key=lambda delivery: names.get(delivery.inbox, delivery.inbox)),
         inboxes=names,
         opened=ReceiptKind.OPENED,
         delivered=ReceiptKind.DELIVERED,
         waiting=(DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.IN_TRANSIT),
     )
+
+
+def _reason(call: Call, delivery: Delivery) -> tuple[str, str]:
+    """What the neighbour said and what to do, in words; empty when it said nothing."""
+    reason = reason_of(delivery.reason)
+    if reason is None or delivery.delivered_at is not None:
+        return "", ""
+    what, do = (ENDED_IN_SWEDISH if delivery.state in ENDED else IN_SWEDISH)[reason]
+    return call.tr(what), call.tr(do)
 
 
 async def _names(call: Call) -> Mapping[str, str]:

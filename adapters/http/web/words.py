@@ -13,6 +13,7 @@ from typing import Final
 from gateway.guard import What
 from gateway.model.directory import InboxKind
 from gateway.model.identity import FactorKind, MembershipRole, MembershipState, Role
+from gateway.model.path import Channel
 from gateway.model.queue import Sheet
 from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState, RecallState
 from gateway.worklist import View
@@ -172,6 +173,13 @@ COLOURS: Final[Mapping[StrEnum, str]] = {
     RecallState.DECLINED: "success",
     RecallState.INCIDENT: "danger",
 }
+CHANNEL: Final[Mapping[StrEnum, str]] = {
+    Channel.LOCAL: N_("Inom Sambud"),
+    Channel.SDK: N_("SDK"),
+    Channel.SMIME: N_("Säker e-post"),
+    Channel.LINK: N_("Cosmic Link, för hand"),
+    Channel.HANDOVER: N_("Utskrift och överlämning"),
+}
 TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "case_state": (CaseState, CASE),
     "delivery_state": (DeliveryState, DELIVERY),
@@ -186,4 +194,5 @@ TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "sheet": (Sheet, SHEET),
     "recall_state": (RecallState, RECALL),
     "newer": (What, NEWER),
+    "channel": (Channel, CHANNEL),
 }
