@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -168,6 +169,7 @@ class Channels:
         """Open what may leave, hand it over, and record what the neighbour said."""
         opened = await self._opener.open_leaving(envelope, wrap, way)
         parcel = await self._parcels.of(envelope, message, way, opened, directory)
+        parcel = dataclasses.replace(parcel, again=dispatched.attempts > 1)
         neighbour = self._neighbours[dispatched.channel]
         try:
             async with asyncio.timeout(HAND_OVER_S):
@@ -229,9 +231,10 @@ class Channels:
         if delivery.expires_at <= now:
             await self._record(delivery, DeliveryEvent.TIMED_OUT, Told(Telling.REFUSED, Reason.NO_RECEIPT))
             return
+        neighbour = self._neighbours[delivery.channel]
         try:
             async with asyncio.timeout(HAND_OVER_S):
-                told = await self._neighbours[delivery.channel].outcome(delivery.reference)
+                told = await neighbour.outcome(delivery.reference)
         except TimeoutError:
             told = Told(Telling.DELAYED, Reason.UNREACHABLE, delivery.reference)
         if told.telling in (Telling.IN_TRANSIT, Telling.DELAYED):
@@ -239,6 +242,9 @@ class Channels:
             await self._ask_later(delivery, now)
             return
         await self._settle(delivery, told)
+        with suppress(TimeoutError):  # its own word is durable here; what it still keeps hurts nobody
+            async with asyncio.timeout(HAND_OVER_S):
+                await neighbour.settled(delivery.reference)
 
     async def _ask_later(self, delivery: Delivery, now: Instant) -> None:
         waited = now - delivery.changed_at
@@ -252,6 +258,8 @@ class Channels:
     async def _settle(self, delivery: Delivery, told: Told) -> None:
         """The neighbour's word as a state."""
         self._judge(delivery.channel, told)
+        if told.detail:
+            log.info("a neighbour said", delivery=delivery.id, telling=str(told.telling), detail=told.detail)
         if told.reason is Reason.INSECURE:
             await self._alarms.insecure(delivery.channel)
         event = {

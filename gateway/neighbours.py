@@ -181,7 +181,7 @@ class Parcel:
 
     `id` is the envelope's and is the message's id to the neighbour: one for each recipient, the same in every attempt.
     `replies_to` is the neighbour's id of the message that this one answers, `references` what its sender called the
-    matter in it: they go back with the answer.
+    matter in it: they go back with the answer. `again`: an earlier attempt may have come through unheard.
     """
 
     id: EnvelopeId
@@ -200,6 +200,7 @@ class Parcel:
     created: Instant
     references: tuple[MatterReference, ...] = ()
     files: tuple[ParcelFile, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +271,10 @@ class Neighbour(Protocol):
         """Give it the parcel, or find that it has it already."""
 
     async def outcome(self, reference: str) -> Told:
-        """What became of a parcel in transit."""
+        """What became of a parcel in transit. Asked again, it says the same: nothing is taken off the neighbour."""
+
+    async def settled(self, reference: str) -> None:
+        """The final outcome is durable here, and the neighbour may forget it; that it cannot be told is no trouble."""
 
     def arrivals(self) -> AsyncIterator[Arrived]:
         """What waits for us now; what is not acknowledged comes again, what was left does not."""

@@ -41,6 +41,7 @@ class Wire:
     away: int = 0  # so many hand-overs fail before the next works
     carried: list[str] = field(default_factory=list)  # ids, as often as they were handed over
     answers: list[tuple[str, Answer]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)  # references whose outcome is durable at the other side
     left: dict[str, Reason] = field(default_factory=dict)  # this wire tells its sender: nothing is left
 
     async def hand_over(self, parcel: Parcel) -> Told:
@@ -55,6 +56,9 @@ class Wire:
 
     async def outcome(self, reference: str) -> Told:
         return self.outcomes[reference]
+
+    async def settled(self, reference: str) -> None:
+        self.forgotten.append(reference)
 
     async def arrivals(self) -> AsyncIterator[Arrived]:
         for arrived in list(self.waiting):

@@ -1,8 +1,9 @@
 """The client of the SDK API between message client and message service (B1.4.2; sdk.md §10).
 
 Why this exists: a POST whose answer was lost may have sent something that must not be sent twice, and the API has no
-idempotency key. So our own message id is the key: after an unclear answer the message is asked for first, and posted
-again only when the service does not know it. Tokens are short-lived and fetched by a signed assertion (RFC 7523).
+idempotency key. So our own message id is the key: after an unclear answer, or in a second attempt, the message is asked
+for first, and posted again only when the service does not know it. Tokens are short-lived and fetched by a signed
+assertion (RFC 7523).
 
 Rules: every wait has an end, every answer a limit, no redirect is followed, no answer's text reaches a log.
 """
@@ -35,11 +36,7 @@ _MESSAGES: Final = "sdk/messages"
 
 
 class ServiceAwayError(Exception):
-    """The service did not answer as it should; the same may work later. `retry_after_s` is its own word, when given."""
-
-    def __init__(self, why: str, retry_after_s: int = 0) -> None:
-        super().__init__(why)
-        self.retry_after_s = retry_after_s
+    """The service did not answer as it should; the same may work later."""
 
 
 class NotTakenError(Exception):
@@ -82,8 +79,11 @@ class SdkApi:
         self._token = _Token()
         self._renewing = asyncio.Lock()
 
-    async def send(self, message: Message, files: tuple[Streamed, ...] = ()) -> None:
+    async def send(self, message: Message, files: tuple[Streamed, ...] = (), *, again: bool = False) -> None:
         """Hand over a message, or find that the service has it already.
+
+        Args:
+            again: it may have been posted before, so the service is asked first.
 
         Raises:
             ServiceAwayError: it is not known whether it was taken, or it was not; the same call later settles it.
@@ -91,7 +91,7 @@ class SdkApi:
             RejectedError: it is larger than a message may be; nothing was sent.
         """
         body = written(message, files)
-        if await self.known(message.id):
+        if again and await self.known(message.id):
             return
         try:
             status, answer = await self._call("POST", _MESSAGES, body=body, limit=MAX_SMALL)

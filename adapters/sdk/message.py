@@ -32,7 +32,6 @@ from adapters.sdk.xml import MAX_OCTETS, Element, TooLargeError, parse, schema
 from gateway.model.base import Instant
 
 SCHEMA: Final = "infrastructure_messaging_MessageWithAttachments_3.0.xsd"
-_LABELS: Final = "label"
 
 
 def write(message: Message) -> bytes:
@@ -191,18 +190,18 @@ def _party(header: Element, side: str, number: str) -> Party:
         raise RejectedError([Fault(Why.RULE, Detail.INVARIANT, side, "Parten saknas.")])
     return Party(
         id=text(element, f"{number}/extension"),
-        label=text(element, _LABELS),
+        label=text(element, "label"),
         attention=Attention(
             function=text(attention, "subOrganization/organizationId/extension"),
             label=text(attention, "subOrganization/label"),
             persons=tuple(
-                Person(id=_identifier(one, "personId"), label=text(one, _LABELS))
+                Person(id=_identifier(one, "personId"), label=text(one, "label"))
                 for one in attention.findall(tag("person"))
             ),
             references=tuple(
                 Reference(
                     id=Identifier(text(one, "referenceId/root"), text(one, "referenceId/extension")),
-                    label=text(one, _LABELS),
+                    label=text(one, "label"),
                 )
                 for one in attention.findall(tag("reference"))
             ),

@@ -55,7 +55,7 @@ class SdkNeighbour:
         carrier = await self._documents.pdf(page_of(parcel), carried(parcel))
         try:
             message, files = outgoing(parcel, carrier)
-            await self._api.send(message, files)
+            await self._api.send(message, files, again=parcel.again)
         except RejectedError as fault:
             return Told(Telling.REFUSED, reason_of(fault.faults[0].why, fault.faults[0].detail))
         except NotTakenError as refused:
@@ -70,14 +70,18 @@ class SdkNeighbour:
             if attributes is None:
                 # The service buffers for a time of its own choosing: what it no longer knows, it cannot confirm.
                 return Told(Telling.REFUSED, Reason.NO_RECEIPT, reference, "unknown to the service")
-            told = status.told(attributes, reference)
-            if told.telling in (Telling.DELIVERED, Telling.REFUSED):
-                await self._api.delete(reference)
+            return status.told(attributes, reference)
         except NotTakenError as refused:
             return Told(Telling.DELAYED, Reason.UNREACHABLE, reference, str(refused.status))
         except ServiceAwayError as away:
             return Told(Telling.DELAYED, Reason.UNREACHABLE, reference, str(away))
-        return told
+
+    async def settled(self, reference: str) -> None:
+        try:
+            await self._api.delete(reference)
+        except (ServiceAwayError, NotTakenError) as trouble:
+            # It lies there until the service's own clean-up: nobody asks for it again.
+            log.warning("a receipt stays at the message service", kind=type(trouble).__name__)
 
     async def arrivals(self) -> AsyncIterator[Arrived]:
         listed: set[str] = set()

@@ -109,6 +109,9 @@ class SmimeNeighbour:
         """Reports and receipts say more; until one has come, it is on its way."""
         return Told(Telling.IN_TRANSIT, reference=reference)
 
+    async def settled(self, reference: str) -> None:
+        """A mail server keeps nothing for us."""
+
     async def arrivals(self) -> AsyncIterator[Arrived]:
         """Mail is not read yet."""
         return

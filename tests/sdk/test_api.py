@@ -230,10 +230,27 @@ async def test_already_there_is_believed_only_when_it_is_there() -> None:
 
     async def use(api: SdkApi) -> None:
         await api.send(a_message())
-        await api.send(a_message())
+        await api.send(a_message(), again=True)
 
     await _api(answer, use)
     assert taken == ["POST"]
+
+
+@pytest.mark.slow
+async def test_a_first_attempt_is_one_request_and_a_second_asks_before_it_posts() -> None:
+    """No round trip is spent on doubt where there is none."""
+    asked: list[str] = []
+
+    def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.method)
+        return web.Response(status=404 if request.method == "GET" else 201)
+
+    async def use(api: SdkApi) -> None:
+        await api.send(a_message())
+        await api.send(a_message(), again=True)
+
+    await _api(answer, use)
+    assert asked == ["POST", "GET", "POST"]
 
 
 def test_a_form_is_readable_by_anybody_and_what_people_wrote_is_text_and_nothing_else() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.documents.pdf import PdfDocuments
+from adapters.sdk.client import ServiceAwayError
 from adapters.sdk.neighbour import SdkNeighbour, outgoing
 from gateway.model.base import MINUTE
 from gateway.model.path import Case, Channel
@@ -83,6 +84,52 @@ async def test_a_receipt_that_never_comes_ends_as_that_after_a_day(federation: F
         federation.pair.first.clock.advance(60 * MINUTE)
         await federation.pair.first.gateway.channels.run_once(Channel.SDK)
     assert await states(federation.pair.first, message) == {(DeliveryState.FAILED, "no-receipt")}
+
+
+async def test_a_worker_that_ends_before_the_outcome_is_durable_hears_the_same_from_the_next(
+    federation: Federation,
+) -> None:
+    """A receipt is the only proof that a message arrived: it lies at the service until it lies here."""
+    first = federation.pair.first
+    _, _, message = await sent(federation, (SEAT_E,))
+    await first.gateway.channels.run_once(Channel.SDK)
+
+    class Dying(SdkNeighbour):
+        async def outcome(self, reference: str) -> Told:
+            assert (await super().outcome(reference)).telling is Telling.DELIVERED
+            raise SystemError("the power went")
+
+    first.clock.advance(MINUTE)
+    one = federation.one
+    first.gateway.channels.connect(Dying(one._api, (), one._documents))
+    with pytest.raises(ExceptionGroup) as ended:
+        await first.gateway.channels.run_once(Channel.SDK)
+    assert ended.group_contains(SystemError)
+    assert await states(first, message) == {(DeliveryState.IN_TRANSIT, "")}
+    first.gateway.channels.connect(one)
+    await first.gateway.channels.run_once(Channel.SDK)
+    assert await states(first, message) == {(DeliveryState.DELIVERED, "")}
+    assert not federation.service.boxes["alvesta"]
+
+
+async def test_a_receipt_that_the_service_will_not_let_go_changes_nothing(federation: Federation) -> None:
+    first = federation.pair.first
+    _, _, message = await sent(federation, (SEAT_E,))
+    await first.gateway.channels.run_once(Channel.SDK)
+    first.clock.advance(MINUTE)
+    for kept in federation.service.boxes["alvesta"].values():
+        kept.status = "ACCEPTED"
+    deleting = federation.one._api.delete
+
+    async def never(identifier: str) -> None:
+        raise ServiceAwayError("deletion is away")
+
+    federation.one._api.delete = never  # type: ignore[method-assign]
+    await first.gateway.channels.run_once(Channel.SDK)
+    federation.one._api.delete = deleting  # type: ignore[method-assign]
+    assert await states(first, message) == {(DeliveryState.DELIVERED, "")}
+    await federation.exchange(1)
+    assert await states(first, message) == {(DeliveryState.DELIVERED, "")}
 
 
 async def test_a_service_that_is_away_a_token_that_ends_and_a_slow_receipt_only_delay(federation: Federation) -> None:
