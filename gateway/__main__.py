@@ -271,7 +271,7 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
         if settings.smime_keys:
             from adapters.smtp.connect import connected
 
-            gateway.channels.connect(connected(settings, gateway.ports.clock))
+            gateway.channels.connect(connected(settings, gateway.directory, gateway.ports.clock))
         yield
 
 

@@ -96,6 +96,9 @@ class Settings(BaseModel):
     smtp_bounce_address: str = Field(default="", description="Adressen som studsar och kvittenser kommer till.")
     smime_keys: Path | None = Field(default=None, description="Katalog med funktionernas nycklar och certifikat.")
     smime_partners: Path | None = Field(default=None, description="Katalog med mottagarnas certifikat.")
+    smime_maildir: Path | None = Field(
+        default=None, description="Maildir där e-postservern lägger post till funktionerna och till studsadressen."
+    )
     smime_ca_file: Path | None = Field(default=None, description="Utfärdare som vi litar på för S/MIME (PEM).")
     backup_recipients: Path | None = Field(default=None, description="Fil med mottagarnas publika rader.")
     backup_epoch_keys: Path | None = Field(default=None, description="Katalog för epoknycklar, utanför data_dir.")

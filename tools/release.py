@@ -26,7 +26,7 @@ from tools.supply import write_sbom
 
 ROOT = Path(__file__).parent.parent
 FILES = ("requirements.lock", "LICENSE", "deploy/install.sh", "deploy/sambudctl", "deploy/sambud.toml")
-FOLDERS = ("deploy/systemd", "deploy/proxy", "deploy/container", "deploy/monitoring")
+FOLDERS = ("deploy/systemd", "deploy/proxy", "deploy/container", "deploy/monitoring", "deploy/mail")
 DOCUMENTS = ("operations.md", "CHANGELOG.md", "SECURITY.md", "backup.md")
 
 

@@ -151,6 +151,10 @@ class Functions:
         """Who speaks for an address."""
         return next((own for own in self._found if address.lower() in own.addresses), None)
 
+    def addresses(self) -> frozenset[str]:
+        """All addresses that are ours."""
+        return frozenset().union(*(own.addresses for own in self._found))
+
     def expires(self) -> Instant | None:
         return _first_end(own.chain.leaf for own in self._found)
 

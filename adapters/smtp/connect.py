@@ -6,12 +6,19 @@ import re
 from pathlib import Path
 from typing import Final
 
+from adapters.documents.child import Children
 from adapters.smtp.addresses import UnsafeTextError
 from adapters.smtp.certificates import Authorities, Functions, Partners
-from adapters.smtp.neighbour import Certificates, SmimeNeighbour
+from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.maildir import Maildir
+from adapters.smtp.neighbour import Inward, SmimeNeighbour
+from adapters.smtp.reading import Pins, Reader
 from adapters.smtp.relay import Hop, Relay, Security
+from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Verp, kept_key
+from gateway.directory import Directory
 from gateway.errors import SetupError
+from gateway.model.path import Channel
 from gateway.ports import Clock
 from gateway.settings import Settings
 
@@ -43,40 +50,55 @@ def relay(settings: Settings) -> Relay:
     return Relay(hop, domains, ca_file=settings.smtp_ca_file, name=settings.smtp_name)
 
 
-def connected(settings: Settings, clock: Clock) -> SmimeNeighbour:
+def connected(settings: Settings, directory: Directory, clock: Clock) -> SmimeNeighbour:
     """S/MIME over the relay, with the keys and certificates in the folders that the settings name.
 
     Raises:
         SetupError: something is missing; nothing was sent.
     """
     keys, partners, authorities = settings.smime_keys, settings.smime_partners, settings.smime_ca_file
-    if keys is None or partners is None or authorities is None or not settings.smtp_bounce_address:
+    maildir = settings.smime_maildir
+    if not (keys and partners and authorities and maildir and settings.smtp_bounce_address):
         raise SetupError(
             "S/MIME is set up in part",
             swedish="Säker e-post är bara delvis inställd.",
-            next_step="Ange SAMBUD_SMTP_BOUNCE_ADDRESS, SAMBUD_SMIME_KEYS, SAMBUD_SMIME_PARTNERS och "
-            "SAMBUD_SMIME_CA_FILE, eller ta bort SAMBUD_SMIME_KEYS.",
+            next_step="Ange SAMBUD_SMTP_BOUNCE_ADDRESS, SAMBUD_SMIME_KEYS, SAMBUD_SMIME_PARTNERS, "
+            "SAMBUD_SMIME_CA_FILE och SAMBUD_SMIME_MAILDIR, eller ta bort SAMBUD_SMIME_KEYS.",
         )
     if not partners.is_dir():
         raise _missing("SAMBUD_SMIME_PARTNERS", partners)
     trusted = Authorities(authorities)
-    return SmimeNeighbour(
-        relay(settings),
-        Certificates(
-            authorities=trusted,
-            functions=Functions(keys),
-            partners=Partners(partners, trusted),
-        ),
-        _verp(settings),
-        clock,
-    )
-
-
-def _verp(settings: Settings) -> Verp:
-    folder = settings.mail_dir
-    folder.mkdir(mode=0o700, exist_ok=True)
+    certificates = Certificates(authorities=trusted, functions=Functions(keys), partners=Partners(partners, trusted))
+    settings.mail_dir.mkdir(mode=0o700, exist_ok=True)
+    key = kept_key(settings.mail_dir / "verp.key")
     try:
-        return Verp(settings.smtp_bounce_address, kept_key(folder / "verp.key"))
+        inward = Inward(
+            maildir=Maildir(maildir),
+            reader=Reader(certificates, _pins(directory), Children(), clock),
+            outcomes=Outcomes(settings.mail_dir / "outcomes"),
+            answered=Answered(settings.mail_dir / "answered", key),
+        )
+    except OSError as trouble:
+        raise _missing("SAMBUD_SMIME_MAILDIR", maildir) from trouble
+    return SmimeNeighbour(relay(settings), certificates, _verp(settings, key), inward, clock)
+
+
+def _pins(directory: Directory) -> Pins:
+    """Which certificate the directory pins for an address outside."""
+
+    async def pin_of(address: str) -> str:
+        current = await directory.current()
+        inbox = current.at(Channel.SMIME, address) if address else None
+        if inbox is None or not current.is_outside(inbox):
+            return ""
+        return next((route.pin for route in current.ways_to(inbox.id) if route.channel is Channel.SMIME), "")
+
+    return pin_of
+
+
+def _verp(settings: Settings, key: bytes) -> Verp:
+    try:
+        return Verp(settings.smtp_bounce_address, key)
     except UnsafeTextError as fault:
         raise SetupError(
             "SAMBUD_SMTP_BOUNCE_ADDRESS is no plain address",

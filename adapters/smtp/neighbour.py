@@ -5,7 +5,7 @@ that the directory pins, or does not go at all; that a server took it is "in tra
 says more (docs/channels.md §7).
 
 Rules: a certificate that does not hold refuses the parcel before any connection; the same parcel is the same
-Message-ID at every attempt; what comes in is read by `adapters.smtp.incoming`.
+Message-ID at every attempt; a mail lies in its Maildir until what it brought is durable and its sender was told.
 """
 
 from __future__ import annotations
@@ -17,46 +17,68 @@ from typing import Final
 
 import structlog
 
-from adapters.smtp import mail
+from adapters.smtp import mail, replying
 from adapters.smtp.addresses import UnsafeTextError, checked
-from adapters.smtp.certificates import Authorities, CertificateError, Functions, Own, Partners
+from adapters.smtp.certificates import CertificateError, Own
+from adapters.smtp.heads import Head, head_of, receipt_of, report_of
+from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.maildir import Maildir
+from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Mail, Relay
+from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Back, Verp
-from gateway.model.base import Instant
+from gateway.model.base import MINUTE, Instant
 from gateway.model.path import Channel
 from gateway.neighbours import Answer, Arrived, Parcel, Reason, Seen, Telling, Told
 from gateway.ports import Clock
 
 #: Of all files of a parcel: as mail a third more. Many servers take no more than 25 MB (Told.detail of a larger: SIZE).
 MAX_OCTETS: Final = 15_000_000
+#: A receipt that no server takes is tried again after so long; the mail it is for lies in the Maildir until then.
+AGAIN: Final = 5 * MINUTE
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificates:
-    """Whose word counts, ours and theirs."""
+class Inward:
+    """What mail comes in through, and what must be known of it after a restart."""
 
-    authorities: Authorities
-    functions: Functions
-    partners: Partners
+    maildir: Maildir
+    reader: Reader
+    outcomes: Outcomes
+    answered: Answered
 
-    def expires(self) -> Instant | None:
-        ends = [end for end in (self.functions.expires(), self.partners.expires()) if end is not None]
-        return min(ends) if ends else None
+
+@dataclass(frozen=True, slots=True)
+class _Lying:
+    """A mail in the Maildir that was handed out as an arrival."""
+
+    name: str
+    asks: str
+    recipient: str
 
 
 class SmimeNeighbour:
     """The Neighbour port over mail servers."""
 
     def __init__(
-        self, relay: Relay, certificates: Certificates, verp: Verp, clock: Clock, *, max_octets: int = MAX_OCTETS
+        self,
+        relay: Relay,
+        certificates: Certificates,
+        verp: Verp,
+        inward: Inward,
+        clock: Clock,
+        *,
+        max_octets: int = MAX_OCTETS,
     ) -> None:
         self._relay = relay
         self._certificates = certificates
         self._verp = verp
+        self._inward = inward
         self._clock = clock
         self._max_octets = max_octets
-        self._left: dict[str, Reason] = {}
+        self._lying: dict[str, _Lying] = {}
+        self._later: dict[str, Instant] = {}
 
     @property
     def channel(self) -> Channel:
@@ -64,7 +86,7 @@ class SmimeNeighbour:
 
     @property
     def left(self) -> Mapping[str, Reason]:
-        return self._left
+        return self._inward.maildir.aside()
 
     async def hand_over(self, parcel: Parcel) -> Told:
         try:
@@ -106,19 +128,76 @@ class SmimeNeighbour:
         return own
 
     async def outcome(self, reference: str) -> Told:
-        """Reports and receipts say more; until one has come, it is on its way."""
-        return Told(Telling.IN_TRANSIT, reference=reference)
+        """What a report or a receipt said; until one has come, it is on its way."""
+        return self._inward.outcomes.of(reference) or Told(Telling.IN_TRANSIT, reference=reference)
+
+    # --- in -----------------------------------------------------------------------------------------------------------
 
     async def settled(self, reference: str) -> None:
         """A mail server keeps nothing for us."""
 
     async def arrivals(self) -> AsyncIterator[Arrived]:
-        """Mail is not read yet."""
-        return
-        yield  # makes this a generator
+        self._inward.outcomes.sweep(self._clock.now())
+        waiting = await asyncio.to_thread(self._inward.maildir.waiting)
+        self._later = {name: at for name, at in self._later.items() if name in waiting}
+        for name in waiting:
+            if self._later.get(name, 0) > self._clock.now():
+                continue
+            octets = await asyncio.to_thread(self._inward.maildir.read, name)
+            if octets is None:
+                self._lay_aside(name, Reason.TOO_LARGE)
+                continue
+            head = head_of(octets)
+            came_back = self._verp.read(head.recipient)
+            if came_back is not None:
+                self._came_back(*came_back, octets)
+                self._inward.maildir.remove(name)  # its words, if any, are nobody's business
+                continue
+            read = await self._inward.reader.read(head, octets)
+            if read is None:
+                await self._unread(name, head)
+                continue
+            self._lying[read.arrived.id] = _Lying(name, read.asks, head.recipient)
+            yield read.arrived
+
+    def _came_back(self, identifier: str, back: Back, octets: bytes) -> None:
+        told = receipt_of(octets) if back is Back.RECEIPT else report_of(octets)
+        if told is None:
+            log.info("nothing final came back of a mail", parcel=identifier, kind=back.name.lower())
+            return
+        self._inward.outcomes.note(identifier, told, proven=back is Back.RECEIPT)
+
+    async def _unread(self, name: str, head: Head) -> None:
+        """Not from whom we know: its sender is told so once a day, and a person finds it where it is laid."""
+        if head.recipient and head.back and not head.automatic:
+            now = self._clock.now()
+            if self._inward.answered.first_today(head.back, now):
+                octets = replying.neutral(head.recipient, head.back, head.message_id, now)
+                await self._relay.send(Mail(octets=octets, sender="", recipient=head.back))
+        self._lay_aside(name, Reason.UNTRUSTED)
+
+    def _lay_aside(self, name: str, reason: Reason) -> None:
+        self._inward.maildir.lay_aside(name, reason)
+        log.warning("a mail is laid aside for a person", reason=str(reason))
 
     async def acknowledge(self, arrived: Arrived, answer: Answer) -> None:
-        """Nothing is handed out, so nothing is acknowledged."""
+        lying = self._lying.pop(arrived.id, None)
+        if lying is None:
+            return
+        if lying.asks:
+            now = self._clock.now()
+            octets = replying.receipt(lying.recipient, lying.asks, arrived.id, answer, now)
+            told = await self._relay.send(Mail(octets=octets, sender="", recipient=lying.asks))
+            if told.telling is Telling.DELAYED:
+                self._later[lying.name] = Instant(now + AGAIN)  # read again then: known, and answered the same
+                return
+            self._inward.maildir.remove(lying.name)
+        elif answer.taken:
+            self._inward.maildir.remove(lying.name)
+        else:
+            self._lay_aside(lying.name, answer.reason)
+
+    # --- what is known ------------------------------------------------------------------------------------------------
 
     async def look_up(self, address: str) -> Seen:
         """A mail server cannot be asked honestly (RFC 5321 §7.3): what we know is the pinned certificate."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.documents.child import Children
 from adapters.smtp.certificates import Authorities, Functions, Partners
-from adapters.smtp.neighbour import Certificates, SmimeNeighbour
+from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.maildir import Maildir
+from adapters.smtp.neighbour import Inward, SmimeNeighbour
+from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Hop, Relay, Security
+from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Verp
 from gateway.neighbours import Parcel
 from tests.clock import ManualClock
@@ -59,4 +65,31 @@ class Site:
         max_octets: int = 15_000_000,
     ) -> SmimeNeighbour:
         relay = Relay(Hop(host, port, security), domains, ca_file=ca_file, patience_s=patience_s)
-        return SmimeNeighbour(relay, self.certificates(), Verp(STUDS, KEY), self.clock, max_octets=max_octets)
+        certificates = self.certificates()
+        return SmimeNeighbour(
+            relay, certificates, Verp(STUDS, KEY), self.inward(certificates), self.clock, max_octets=max_octets
+        )
+
+    def inward(self, certificates: Certificates) -> Inward:
+        return Inward(
+            maildir=Maildir(self.maildir),
+            reader=Reader(certificates, self._pin_of, Children(), self.clock),
+            outcomes=Outcomes(self.folder / "mail" / "outcomes"),
+            answered=Answered(self.folder / "mail" / "answered", KEY),
+        )
+
+    async def _pin_of(self, address: str) -> str:
+        return self.theirs.pin if address == THEIRS else ""
+
+    @property
+    def maildir(self) -> Path:
+        return self.folder / "maildir"
+
+    def delivered(self, octets: bytes, *, to: str = OURS, back: str = THEIRS) -> Path:
+        """Put a mail into the Maildir as the receiving server does: by rename, its own fields on top."""
+        Maildir(self.maildir)
+        name = f"{uuid.uuid4()}.test"
+        head = f"Return-Path: <{back}>\r\nX-Original-To: {to}\r\nDelivered-To: {to}\r\n"
+        fresh = self.maildir / "tmp" / name
+        fresh.write_bytes(head.encode() + octets)
+        return fresh.rename(self.maildir / "new" / name)

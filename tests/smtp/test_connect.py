@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from adapters.smtp.connect import connected, relay
+from gateway.directory import Directory
 from gateway.errors import SetupError
 from gateway.model.path import Channel
 from gateway.settings import Settings
 from tests.smtp.site import STUDS, Site
+
+#: Asked when a mail comes in, never before.
+NOBODYS = cast(Directory, None)
 
 
 def _settings(site: Site, **changes: Any) -> Settings:
@@ -24,6 +28,7 @@ def _settings(site: Site, **changes: Any) -> Settings:
         "smime_keys": site.folder / "own",
         "smime_partners": site.folder / "partners",
         "smime_ca_file": site.folder / "ca.pem",
+        "smime_maildir": site.maildir,
     }
     return Settings.model_validate({**told, **changes})
 
@@ -34,11 +39,11 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_settings_that_are_whole_connect_the_channel_and_keep_one_key_for_bounces(site: Site) -> None:
-    neighbour = connected(_settings(site), site.clock)
+    neighbour = connected(_settings(site), NOBODYS, site.clock)
     assert neighbour.channel is Channel.SMIME
     assert neighbour.expires() is not None
     key = (site.folder / "data" / "mail" / "verp.key").read_bytes()
-    connected(_settings(site), site.clock)
+    connected(_settings(site), NOBODYS, site.clock)
     assert (site.folder / "data" / "mail" / "verp.key").read_bytes() == key
 
 
@@ -57,6 +62,7 @@ def test_settings_that_are_whole_connect_the_channel_and_keep_one_key_for_bounce
         {"smtp_user": "sambud", "smtp_password_file": Path("/nonexistent")},
         {"smtp_ca_file": Path("/nonexistent")},
         {"smime_partners": None},
+        {"smime_maildir": None},
         {"smime_partners": Path("/nonexistent")},
         {"smime_ca_file": Path("/nonexistent")},
         {"smime_keys": Path("/nonexistent")},
@@ -66,7 +72,7 @@ def test_settings_that_are_whole_connect_the_channel_and_keep_one_key_for_bounce
 def test_what_is_missing_or_would_be_unsafe_is_said_at_the_start(site: Site, changes: dict[str, Any]) -> None:
     """§7.1(4): a server on another machine is never spoken to in clear."""
     with pytest.raises(SetupError) as told:
-        connected(_settings(site, **changes), site.clock)
+        connected(_settings(site, **changes), NOBODYS, site.clock)
     assert told.value.swedish
 
 
