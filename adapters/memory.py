@@ -511,6 +511,19 @@ class MemoryStore:
         found = [path.Unfetched(inbox, len(times), min(times)) for inbox, times in waiting.items()]
         return sorted(found, key=lambda one: (one.oldest, one.inbox))[:limit]
 
+    async def listings(self, channel: path.Channel) -> list[directory.Listing]:
+        found = [row for row in self._rows(directory.Listing) if row.channel is channel]
+        return sorted(found, key=lambda row: row.address)
+
+    async def leaving_for(self, inbox: InboxId, channel: path.Channel, *, most: int) -> int:
+        leaving = (DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.IN_TRANSIT)
+        rows = [row for row in self._rows(path.Delivery) if row.inbox == inbox and row.channel is channel]
+        return min(most, sum(row.state in leaving for row in rows))
+
+    async def reached_at(self, inbox: InboxId) -> Instant | None:
+        times = [row.delivered_at for row in self._rows(path.Delivery) if row.inbox == inbox]
+        return max((at for at in times if at is not None), default=None)
+
     async def check_writable(self) -> None:
         return None
 

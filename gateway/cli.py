@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gateway import clistore
+from gateway.address_book import SHOWN, proposed, summary
 from gateway.cliaudit import audit
 from gateway.clichannels import channels
 from gateway.clidemo import bench, demo
@@ -23,6 +24,7 @@ from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
 from gateway.model.identity import Role, User
+from gateway.model.path import Channel
 from gateway.plain import one_line
 from gateway.settings import load, sources
 
@@ -132,6 +134,46 @@ def apply_directory(context: click.Context, file: Path, dry_run: bool, credentia
                 click.echo(f"! {inbox} saknar två medlemmar: ingen kan läsa den än.")
             if applied.credentials:
                 _hand_out(applied.credentials, credentials)
+
+    run(work())
+
+
+@directory.command("import-sdk")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--confirm", "word", default="", help="Inför det som visades; ordet står sist i det som visas.")
+@click.option("--complete", is_flag=True, help="Filen är hel, fast mycket av den förra saknas.")
+@click.option("--take", "taken", multiple=True, metavar="ADRESS", help="En adress som --propose ska skriva rader för.")
+@click.option(
+    "--propose",
+    "proposal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Skriv rader till en adressboksfil (TOML) hit, att fylla i.",
+)
+@click.pass_context
+def import_sdk(
+    context: click.Context, file: Path, word: str, complete: bool, taken: tuple[str, ...], proposal: Path | None
+) -> None:
+    """Läs in SDK:s adressbok (JSON) som kopia. Inga vägar ändras: det som inte stämmer visas."""
+    settings = settings_of(context)
+    wiring: Wiring = context.obj["wiring"]
+
+    async def work() -> None:
+        octets = file.read_bytes()
+        async with wiring.opened(settings) as gateway:
+            books = gateway.address_books
+            compared = await books.compare(Channel.SDK, octets)
+            for line in (*compared.concerns, *compared.happenings[:SHOWN]):
+                click.echo(one_line(str(line)))
+            click.echo(summary(compared))
+            if proposal is not None:
+                proposal.write_text(proposed(compared.listings, taken), "utf-8")
+                click.echo(f"Fyll i {proposal} och läs in den med 'sambud directory apply {proposal} --dry-run'.")
+            if not word:
+                click.echo(f"Inget har ändrats. Inför med --confirm {compared.word}")
+                return
+            await books.read(Channel.SDK, octets, word, by="directory", complete=complete)
+            await gateway.integrator.flush()
+            click.echo("Adressboken är införd.")
 
     run(work())
 

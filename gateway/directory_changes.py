@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
-from gateway.directory_file import Difference, DirectoryFile, parse_directory
+from gateway.directory_file import Difference, DirectoryFile, named_by, parse_directory
 from gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidFormError, UnknownEntryError
 from gateway.factors import new_password
 from gateway.forms import FormCatalogue
@@ -181,7 +181,7 @@ class DirectoryChanges:
     async def _labels(self, current: Snapshot, wanted: DirectoryFile) -> dict[tuple[str, str], str]:
         stand = [row for rows in _tables(current) for row in rows.values()]
         users = await self._store.users()
-        return {(row.TABLE, str(row.key[0])): _label(row) for row in (*stand, *users, *wanted.places, *wanted.users)}
+        return {(row.TABLE, named_by(row.key)): _label(row) for row in (*stand, *users, *wanted.places, *wanted.users)}
 
     async def _members(self, wanted: DirectoryFile) -> list[NewMember]:
         ids = {user.login: user.id for user in wanted.users}
@@ -222,14 +222,14 @@ def _tables(current: Snapshot) -> tuple[Mapping[str, DecidingRow], ...]:
 
 
 def _label(row: DecidingRow) -> str:
-    return f"{row.title} ({row.login})" if isinstance(row, User) else str(getattr(row, "name", row.key[0]))
+    return f"{row.title} ({row.login})" if isinstance(row, User) else str(getattr(row, "name", named_by(row.key)))
 
 
 def _fields(wanted: DirectoryFile) -> dict[tuple[str, str], list[tuple[str, object]]]:
     """What each row of the file says, but for its key and what the gateway adds."""
     kept_back = ("id", "version", "mac", "state", "administration")
     return {
-        (row.TABLE, str(row.key[0])): [
+        (row.TABLE, named_by(row.key)): [
             (field.name, getattr(row, field.name)) for field in dataclasses.fields(row) if field.name not in kept_back
         ]
         for row in (*wanted.places, *wanted.users)

@@ -13,7 +13,7 @@ import hashlib
 import re
 import tomllib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -327,13 +327,18 @@ def differences(current: Snapshot | None, users: Mapping[str, User], wanted: Dir
         named.add((row.TABLE, row.key))
         before = stand.get((row.TABLE, row.key))
         if before is None:
-            found.append(Difference("+", row.TABLE, str(row.key[0])))
+            found.append(Difference("+", row.TABLE, named_by(row.key)))
         else:
             changed = changed_fields(before, row)
             if changed:
-                found.append(Difference("~", row.TABLE, str(row.key[0]), tuple(changed)))
-    found += [Difference("?", table, str(key[0])) for table, key in sorted(stand.keys() - named, key=str)]
+                found.append(Difference("~", row.TABLE, named_by(row.key), tuple(changed)))
+    found += [Difference("?", table, named_by(key)) for table, key in sorted(stand.keys() - named, key=str)]
     return found
+
+
+def named_by(key: Sequence[object]) -> str:
+    """A row's key in one word: a route is an inbox and a channel."""
+    return "/".join(map(str, key))
 
 
 def changed_fields(before: DecidingRow, after: DecidingRow) -> list[tuple[str, object, object]]:

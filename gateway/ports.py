@@ -296,6 +296,16 @@ class Store(Protocol):
     async def unfetched(self, *, before: Instant, limit: int) -> list[path.Unfetched]:
         """Inboxes with an open task that came before an instant and whose envelope nobody has opened, oldest first."""
 
+    async def listings(self, channel: path.Channel) -> list[directory.Listing]:
+        """Every address of a channel's address book, those that are gone too, by address."""
+
+    async def leaving_for(self, inbox: InboxId, channel: path.Channel, *, most: int) -> int:
+        """How many deliveries to an inbox are queued, tried or in transit on a channel, counted no further than
+        `most`."""
+
+    async def reached_at(self, inbox: InboxId) -> Instant | None:
+        """When something was last delivered to an inbox; None: never."""
+
     async def check_writable(self) -> None:
         """Go through a transaction as a commit does, and change nothing.
 

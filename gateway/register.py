@@ -19,13 +19,15 @@ from gateway.errors import ConflictError, InvalidRequestError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.members import Members
-from gateway.model.base import GATEWAY, AdministrationId, DecidingRow, Fact
-from gateway.model.directory import DIRECTORY, Generation, Inbox
+from gateway.model.base import GATEWAY, AdministrationId, DecidingRow, Fact, InboxId
+from gateway.model.directory import DIRECTORY, Generation, Inbox, Route
 from gateway.model.identity import MembershipRole, User
 from gateway.model.keys import KeyHead, KeyRecordKind
+from gateway.model.path import Channel
 from gateway.ports import Change, Clock, Insert, KeyMaker, Store, Update, Work
 
 BOOTSTRAP_MEMBERS = 2
+MOST_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,16 @@ class Register:
             InvalidFormError: every fault of the file at once.
         """
         wanted = self._parsed(text)
-        return differences(await self._current(), await self._users(), wanted)
+        found = differences(await self._current(), await self._users(), wanted)
+        return [await self._with_what_leaves(one) for one in found]
+
+    async def _with_what_leaves(self, found: Difference) -> Difference:
+        """A way that changes, with how many deliveries go by the old one: nobody's mail is rerouted unseen."""
+        if found.what != "~" or found.kind != Route.TABLE:
+            return found
+        inbox, _, channel = found.id.rpartition("/")
+        leaving = await self._store.leaving_for(InboxId(inbox), Channel(channel), most=MOST_COUNTED)
+        return dataclasses.replace(found, fields=(*found.fields, ("leaving", leaving, leaving))) if leaving else found
 
     async def apply(
         self,

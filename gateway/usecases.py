@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.accounts import Accounts
+from gateway.address_book import AddressBooks
 from gateway.administration import Administering
 from gateway.announcements import Announcements
 from gateway.answers import Answers
@@ -154,6 +155,7 @@ class Gateway:
     presence: Presence
     watching: Watching
     register: Register
+    address_books: AddressBooks
     review: Review
     inspection: Inspection
     handover: Handover
@@ -321,6 +323,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         presence=presence,
         watching=Watching(store, rights, sessions, presence, clock),
         register=register,
+        address_books=AddressBooks(store, directory, auditor, clock),
         review=review,
         inspection=Inspection(store, vault, review, integrator, rights, auditor, clock),
         handover=handover,

@@ -113,12 +113,7 @@ class _Calls:
     # --- the address book, and what makes faults ---------------------------------------------------------------------
 
     async def book(self, request: web.Request) -> web.Response:
-        listed = [(ORGANISATION, NAME, {function: label for function, (label, _) in FUNCTIONS.items()})]
-        listed += [
-            (organisation, organisation.partition(":")[2], {one: one for one in functions})
-            for organisation, functions in self._service.book.items()
-        ]
-        return web.json_response({"data": [_organisation(*one) for one in listed]})
+        return web.json_response(book(self._service))
 
     async def state(self, request: web.Request) -> web.Response:
         service = self._service
@@ -182,14 +177,24 @@ def _file(told: Any) -> File:
         raise CallError(400, "Bad Request", ["files"]) from None
 
 
+def book(service: Simulator) -> dict[str, Any]:
+    """The address book: the counterpart, and every client's organisation."""
+    listed = [(ORGANISATION, NAME, {function: label for function, (label, _) in FUNCTIONS.items()})]
+    listed += [
+        (organisation, organisation.partition(":")[2], {one: one for one in functions})
+        for organisation, functions in service.book.items()
+    ]
+    return {"data": [_organisation(*one) for one in listed]}
+
+
 def _organisation(identifier: str, name: str, functions: Mapping[str, str]) -> dict[str, Any]:
-    """An organisation with the fields of B1.3.6 and its functions within it; numbers are test numbers."""
+    """An organisation with the fields of B1.3.6 and its functions; the number is right in form and nobody's."""
     return {
         "type": "organizations",
         "id": identifier,
         "attributes": {
             "participantIdentifier": identifier,
-            "organizationNumber": "2021000000",
+            "organizationNumber": "2021000001",
             "name": name,
             "addresses": [{"identifier": one, "name": label} for one, label in functions.items()],
         },

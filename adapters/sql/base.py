@@ -315,6 +315,16 @@ class SqlReadings(ABC):
     ) -> list[path.ReasonCount]:
         return await self._read("counts_by_reason", bulk=True, channel_is=str(channel), state_is=str(state), most=most)
 
+    async def listings(self, channel: path.Channel) -> list[directory.Listing]:
+        return await self._read("listings", bulk=True, channel=str(channel))
+
+    async def leaving_for(self, inbox: InboxId, channel: path.Channel, *, most: int) -> int:
+        return len(await self._read("leaving_for", inbox=inbox, channel_is=str(channel), most=most))
+
+    async def reached_at(self, inbox: InboxId) -> Instant | None:
+        times = await self._read("reached_at", inbox=inbox)
+        return Instant(times[0]) if times else None
+
     async def unfetched(self, *, before: Instant, limit: int) -> list[path.Unfetched]:
         return await self._read("unfetched", bulk=True, before=before, limit=limit)
 

@@ -409,6 +409,30 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_stands.c.reason),
         path.ReasonCount,
     ),
+    "listings": _where(directory.Listing, "channel", order=(_t(directory.Listing).c.address,)),
+    # What has not arrived has no time: a short range of the index by inbox, however much has arrived before.
+    "leaving_for": Query(
+        select(_delivery.c.id)
+        .where(
+            _delivery.c.inbox == bindparam("inbox"),
+            _delivery.c.delivered_at.is_(None),
+            _delivery.c.channel == bindparam("channel_is"),
+            sa.or_(
+                _delivery.c.state == str(DeliveryState.QUEUED),
+                _delivery.c.state == str(DeliveryState.ATTEMPTING),
+                _delivery.c.state == str(DeliveryState.IN_TRANSIT),
+            ),
+        )
+        .limit(bindparam("most")),
+        None,
+    ),
+    "reached_at": Query(
+        select(_delivery.c.delivered_at)
+        .where(_delivery.c.inbox == bindparam("inbox"), _delivery.c.delivered_at.is_not(None))
+        .order_by(_delivery.c.delivered_at.desc())
+        .limit(1),
+        None,
+    ),
     # What nobody has opened is bounded by what people leave unopened; it is asked once a minute at most.
     "unfetched": Query(
         select(_task.c.inbox, func.count().label("count"), func.min(_task.c.received_at).label("oldest"))

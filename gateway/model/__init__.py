@@ -19,6 +19,8 @@ ROWS: Final[tuple[type[Row], ...]] = (
     directory.Route,
     directory.Board,
     directory.Generation,
+    directory.Listing,
+    directory.BookReading,
     identity.User,
     identity.Factor,
     identity.AttemptCounter,

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from gateway.model.base import ADDED, BoardId, DecidingRow, InboxId, OrganisationId, UnitId
+from gateway.model.base import (
+    ADDED,
+    BoardId,
+    DecidingRow,
+    InboxId,
+    Instant,
+    OrganisationId,
+    UnitId,
+    VersionedRow,
+)
 from gateway.model.path import Channel
 
 DIRECTORY: Final = "directory"
@@ -116,6 +125,36 @@ class Board(DecidingRow):
     id: BoardId
     name: str
     seats: tuple[str, ...]  # inbox ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(VersionedRow):
+    """A functional address as a network's address book has it: a copy that people are told from; it routes nothing.
+
+    `address` is in lower case, as it is compared. `gone_at` says when the book no longer had it.
+    """
+
+    TABLE: ClassVar[str] = "listing"
+    KEY: ClassVar[tuple[str, ...]] = ("channel", "address")
+
+    channel: Channel
+    address: str
+    organisation: str
+    number: str  # the organisation's, ten digits
+    name: str
+    gone_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookReading(VersionedRow):
+    """When the address book of a channel was read last, and what it was."""
+
+    TABLE: ClassVar[str] = "book_reading"
+    KEY: ClassVar[tuple[str, ...]] = ("channel",)
+
+    channel: Channel
+    digest: str  # SHA-256 of the book, hexadecimal
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

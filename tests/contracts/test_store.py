@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import ConflictError, DecisionStaleError
 from gateway.model import ROWS
 from gateway.model.base import GATEWAY, SECOND, AdministrationId, CaseId, EnvelopeId, Fact, InboxId, Instant, Row, fact
+from gateway.model.directory import Listing
 from gateway.model.log import AuditLeaf, AuditSide, LogEntry
 from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
 from gateway.model.queue import Task
@@ -310,3 +311,45 @@ async def test_an_inbox_counts_as_unfetched_by_open_unopened_work_that_is_old_en
     found = await store.unfetched(before=Instant(60), limit=10)
     assert [(one.inbox, one.count, one.oldest) for one in found] == [("box.e", 1, 20), ("box.a", 2, 40)]
     assert [one.inbox for one in await store.unfetched(before=Instant(60), limit=1)] == ["box.e"]
+
+
+async def test_what_leaves_for_an_inbox_is_counted_by_channel_and_when_it_was_last_reached_is_known(
+    store: Store,
+) -> None:
+    box, other = InboxId("box.a"), InboxId("box.b")
+    rows = [
+        dataclasses.replace(a_delivery(due_at=20, state=state), inbox=inbox, channel=channel, delivered_at=delivered)
+        for inbox, channel, state, delivered in [
+            (box, Channel.SDK, DeliveryState.QUEUED, None),
+            (box, Channel.SDK, DeliveryState.ATTEMPTING, None),
+            (box, Channel.SDK, DeliveryState.IN_TRANSIT, None),
+            (box, Channel.SDK, DeliveryState.FAILED, None),
+            (box, Channel.SMIME, DeliveryState.QUEUED, None),
+            (box, Channel.SDK, DeliveryState.DELIVERED, Instant(70)),
+            (box, Channel.SDK, DeliveryState.OPENED, Instant(90)),
+            (other, Channel.SDK, DeliveryState.QUEUED, None),
+        ]
+    ]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    assert await store.leaving_for(box, Channel.SDK, most=10) == 3
+    assert await store.leaving_for(box, Channel.SDK, most=2) == 2
+    assert await store.leaving_for(box, Channel.LINK, most=2) == 0
+    assert await store.reached_at(box) == 90
+    assert await store.reached_at(other) is None
+
+
+async def test_the_listings_of_a_channel_come_by_address_those_that_are_gone_too(store: Store) -> None:
+    def listing(channel: Channel, address: str, gone: Instant | None = None) -> Listing:
+        return Listing(
+            administration=GATEWAY,
+            channel=channel,
+            address=address,
+            organisation="Organisationen",
+            number="2021000001",
+            name="Funktionen",
+            gone_at=gone,
+        )
+
+    rows = [listing(Channel.SDK, "b#2", Instant(7)), listing(Channel.SDK, "a#1"), listing(Channel.SMIME, "a#1")]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    assert await store.listings(Channel.SDK) == [rows[1], rows[0]]

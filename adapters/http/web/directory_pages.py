@@ -26,6 +26,7 @@ KINDS: Final[Mapping[str, str]] = {
     "unit": N_("Enhet"),
     "inbox": N_("Inkorg"),
     "board": N_("Remissgrupp"),
+    "route": N_("Väg"),
     "user": N_("Användare"),
 }
 FIELDS: Final[Mapping[str, str]] = {
@@ -39,6 +40,14 @@ FIELDS: Final[Mapping[str, str]] = {
     "kind": N_("Slag"),
     "accepts": N_("Tar emot"),
     "seats": N_("Platser"),
+    "inbox": N_("Inkorg"),
+    "channel": N_("Kanal"),
+    "address": N_("Adress"),
+    "rank": N_("Ordning"),
+    "pin": N_("Certifikatets fingeravtryck"),
+    "outside": N_("Finns utanför"),
+    "signing_key": N_("Signeringsnyckelns fingeravtryck"),
+    "leaving": N_("På väg till den gamla adressen nu"),
     "login": N_("Användarnamn"),
     "title": N_("Funktion"),
     "roles": N_("Roller"),
