@@ -107,6 +107,7 @@ class FederatedWalk:
         self._begin("5    SDK: Växjös gateway lämnar till meddelandetjänsten, regionens hämtar och förseglar")
         await self._exchange()
         self._end(await self._states(message))
+        await self._receipts(here, message)
 
         self._begin("6    Regionen: Ekeliden öppnar. Växjö: Novus öppnar")
         ekeliden, novus = await self._sign_in(self.region, "ek-chef"), await self._sign_in(self.vaxjo, "no-chef")
@@ -125,6 +126,8 @@ class FederatedWalk:
         outside = told if isinstance(told, list) else []
         signers += [str(one["administration"]) for one in outside if isinstance(one, dict)]
         self._end(f"{await self._state(here, case)}; signerat av {' och '.join(sorted(signers))}")
+        await self._receipts(there, proposal.message)
+        await self._receipts(here, answer.message)
 
         self._begin("     Steg 2 till Ekeliden, nu med namn, över samma väg")
         second = await self._send(worker, case, UNIT_EKELIDEN)
@@ -132,6 +135,7 @@ class FederatedWalk:
         await self._step_up(self.region, ekeliden, UNIT_EKELIDEN)
         unit = await self._open(there, ekeliden, UNIT_EKELIDEN, second)
         self._end(f"{await self._states(second)}; namnet finns i kuvertet: {'individual_name' in _fields(unit)}")
+        await self._receipts(here, second)
 
         for name, gateway in (("Växjö", here), ("Regionen", there)):
             self._begin(f"7    {name}: loggen publiceras och kontrolleras")
@@ -186,8 +190,15 @@ class FederatedWalk:
         return {**demo_consent(self._today()), "parties": pairs}
 
     async def _states(self, message: MessageId) -> str:
-        rows = await self.vaxjo.gateway.ports.store.deliveries_of(message)
+        rows = sorted(await self.vaxjo.gateway.ports.store.deliveries_of(message), key=lambda row: row.inbox)
         return ", ".join(f"{row.inbox}: {row.state} ({row.channel})" for row in rows)
+
+    async def _receipts(self, gateway: Gateway, message: MessageId) -> None:
+        """What the other side's receipts said: the recipient's function can reach it (docs/channels.md §2.1)."""
+        for row in await gateway.ports.store.deliveries_of(message):
+            if row.channel is not Channel.LOCAL and row.delivered_at is not None:
+                at = datetime.fromtimestamp(row.delivered_at / SECOND, STOCKHOLM)
+                self.say(f"       kvittens {row.reference} från {row.inbox}: accepterad {at:%H:%M:%S}")
 
     async def _state(self, gateway: Gateway, case: Case) -> str:
         found = await gateway.ports.store.get(Case, case.id)
