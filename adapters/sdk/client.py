@@ -107,18 +107,29 @@ class SdkApi:
         raise _trouble(status, answer)
 
     async def known(self, identifier: str) -> bool:
-        """Whether the service has a message under our id."""
-        return await self.get(identifier) is not None
+        """Whether the service shows a message under our id."""
+        return await self._shown(identifier) not in (None, {})
 
     async def get(self, identifier: str) -> Mapping[str, Any] | None:
-        """The attributes of a message; None when the service does not know it."""
+        """The attributes of a message; None when the service says that it does not know it (404), and only then."""
+        found = await self._shown(identifier)
+        if found is not None and not found:
+            # `{}` is valid by the official description: what says yes and holds nothing is no answer.
+            raise ServiceAwayError("the answer holds no such message")
+        return found
+
+    async def _shown(self, identifier: str) -> Mapping[str, Any] | None:
+        """The attributes; empty when the answer holds none under this id."""
         status, answer = await self._call("GET", f"{_MESSAGES}/{identifier}", limit=MAX_ANSWER)
         if status == 404:
             return None
         if status != 200:
             raise _trouble(status, answer)
-        found = [told for name, told in entries(answer) if name == identifier or told.get("messageId") == identifier]
-        return found[0] if found else None
+        wanted = identifier.lower()  # a UUID has two spellings
+        for name, told in entries(answer):
+            if wanted in (name.lower(), str(told.get("messageId", "")).lower()):
+                return told
+        return {}
 
     async def waiting(self, function: str) -> list[str]:
         """Ids of messages that wait for a functional address. The list has no texts and no files."""

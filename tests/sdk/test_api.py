@@ -237,6 +237,94 @@ async def test_already_there_is_believed_only_when_it_is_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("told", [{}, {"data": {}}, {"data": []}, {"data": [{"id": "another"}]}, [], "x", 3])
+async def test_an_answer_that_is_valid_by_the_description_and_holds_nothing_is_no_answer(told: Any) -> None:
+    """`{}` validates. Taken for "unknown", it would end a delivery that has arrived as one without a receipt."""
+
+    async def use(api: SdkApi) -> None:
+        with pytest.raises(ServiceAwayError):
+            await api.get(ID)
+        assert set(await api.waiting("x")) <= {"another"}  # listed, and asked for before anything is believed
+
+    await _api(lambda _: web.json_response(told), use)
+
+
+@pytest.mark.slow
+async def test_a_message_that_the_service_names_in_capitals_or_in_a_list_is_that_message() -> None:
+    for data in ({"id": ID.upper(), "attributes": {"label": "x"}}, [{"attributes": {"messageId": ID.upper()}}]):
+
+        async def use(api: SdkApi) -> None:
+            assert await api.get(ID) is not None
+
+        await _api(lambda _, data=data: web.json_response({"data": data}), use)  # type: ignore[misc]
+
+
+def test_names_that_nobody_knows_are_skipped_wherever_they_stand() -> None:
+    """A service may be newer than we are, or say more than the description has."""
+    plain = create_body(a_message())["data"]["attributes"]
+
+    def extended(told: Any) -> Any:
+        if isinstance(told, dict):
+            return {**{key: extended(value) for key, value in told.items()}, "x:unknown": {"deep": [1, None]}}
+        return [extended(one) for one in told] if isinstance(told, list) else told
+
+    assert message_of(extended(plain)) == message_of(plain)
+
+
+def test_ids_are_read_in_any_case_and_kept_in_one() -> None:
+    told = create_body(a_message())["data"]["attributes"]
+    loud = {**told, "messageId": ID.upper(), "conversationId": ID.upper(), "refToMessageId": ID.upper()}
+    read = message_of(loud)
+    assert (read.id, read.conversation, read.refers_to) == (ID, ID, ID)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hung_up", [False, True], ids=["answered", "hung up"])
+async def test_a_token_that_ends_in_the_middle_of_an_upload_costs_a_retry_and_sends_one_message(hung_up: bool) -> None:
+    """§10.3: at most 30 minutes; a slow line is slower than that. The service may hang up instead of reading on."""
+    given, taken = 0, []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal given
+        if request.path == "/token":
+            given += 1
+            return web.json_response({"access_token": f"t{given}", "expires_in": 600})
+        if request.headers["Authorization"] == "Bearer t1":
+            await request.content.read(65_536)  # good until here
+            if hung_up and request.method == "POST":
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=401)
+        if request.method == "GET":
+            return web.Response(status=404)
+        taken.append(len(await request.read()))
+        return web.Response(status=201)
+
+    file = Streamed(
+        name="f.pdf", media_type="application/pdf", size=9_000_000, read=lambda: _pieces(bytes(9_000_000), 65_536)
+    )
+    app = web.Application(client_max_size=50_000_000)
+    app.router.add_route("*", "/{any:.*}", handle)
+    async with serving(app) as address, aiohttp.ClientSession() as session:
+        access = Access(
+            base=f"{address}/",
+            token_url=f"{address}/token",
+            client_id="c",
+            key=ECKey.generate_key("P-256"),
+            algorithm="ES256",
+        )
+        api = SdkApi(access, session, ManualClock(), timeout_s=10)
+        try:
+            await api.send(a_message(), (file,))
+        except ServiceAwayError:
+            assert taken == []
+            await api.send(a_message(), (file,), again=True)
+    assert len(taken) == 1
+    assert taken[0] > 12_000_000
+    assert given == 2
+
+
+@pytest.mark.slow
 async def test_a_first_attempt_is_one_request_and_a_second_asks_before_it_posts() -> None:
     """No round trip is spent on doubt where there is none."""
     asked: list[str] = []

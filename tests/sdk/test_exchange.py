@@ -50,30 +50,6 @@ async def test_an_answer_that_was_cut_after_the_message_was_taken_sends_it_once(
     assert await received(federation, message) == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("SV/structure", "structure"),
-        ("BV/forbidden", "malware"),
-        ("BV/too-long", "too-large"),
-        ("BV/invariant", "rule"),
-        ("BV/duplicate", "duplicate"),
-        ("BV/not-supported", "type-not-accepted"),
-        ("BV/not-found", "not-found"),
-        ("SIG/security", "signature"),
-        ("BV/security", "untrusted-sender"),
-    ],
-)
-async def test_every_refusal_of_a_counterpart_is_told_with_its_reason(
-    federation: Federation, code: str, reason: str
-) -> None:
-    """sdk.md §7, outward."""
-    federation.service.faults.reject = code
-    _, _, message = await sent(federation, (SEAT_E,))
-    await federation.exchange(1)
-    assert await states(federation.pair.first, message) == {(DeliveryState.FAILED, reason)}
-
-
 async def test_a_receipt_that_never_comes_ends_as_that_after_a_day(federation: Federation) -> None:
     federation.service.faults.lose_receipt = 1
     _, _, message = await sent(federation, (SEAT_E,))

@@ -58,7 +58,7 @@ async def test_every_call_of_our_client_is_one_that_the_description_knows(prism:
         assert await api.waiting("sdk:inkorg:0203:digg.se") == []  # the example is not NEW
         await api.delete(EXAMPLE)
     said = prism.said()
-    assert said.count("The request passed the validation rules") == 5  # send asks first whether it is known
+    assert said.count("The request passed the validation rules") == 4
     assert not [line for line in violations(said) if line.startswith("request")]
 
 
