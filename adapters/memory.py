@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from gateway.errors import ConflictError, DecisionStaleError, IntegrityError, NotFoundError
-from gateway.model import ROWS, directory, identity, keys, log, path, queue
+from gateway.model import ROWS, carrying, directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -32,7 +32,7 @@ from gateway.model.base import (
     VersionedRow,
 )
 from gateway.ports import Clock, Committed, Cursor, Delete, Insert, QueueSigns, Update, Work
-from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, TaskState, step
+from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, HandOverState, TaskState, step
 
 R = TypeVar("R", bound=Row)
 Key = tuple[str | int, ...]
@@ -432,6 +432,30 @@ class MemoryStore:
             if (not state or row.state == state) and (not message or row.message == message)
         ]
         return _page(found, "changed_at", after, limit)
+
+    async def deliveries_to_carry(self, inbox: InboxId, *, limit: int) -> list[path.Delivery]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.channel in carrying.BY_HAND
+            and row.state in (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
+            and cast(path.Message, self._tables[path.Message][(row.message,)]).sender == inbox
+        ]
+        return sorted(found, key=lambda row: (row.due_at, row.id))[:limit]
+
+    async def hand_overs_of(self, inbox: InboxId, state: HandOverState, *, limit: int) -> list[carrying.HandOver]:
+        found = [row for row in self._rows(carrying.HandOver) if row.inbox == inbox and row.state is state]
+        return sorted(found, key=lambda row: (-row.created_at, row.id))[:limit]
+
+    async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        found = [
+            row
+            for row in self._rows(path.Delivery)
+            if row.channel is channel
+            and row.state in (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
+            and row.expires_at <= now
+        ]
+        return sorted(found, key=lambda row: (row.due_at, row.id))[:limit]
 
     async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
         return next((row for row in self._rows(path.Draft) if row.sent_as == message), None)

@@ -23,16 +23,21 @@ from gateway.directory import Directory, Snapshot
 from gateway.errors import ConflictError
 from gateway.forms import FormCatalogue
 from gateway.forms.names import NOTICE
-from gateway.model.base import EnvelopeId, MessageId
+from gateway.integrity import Integrity
+from gateway.model.base import DAY, EnvelopeId, MessageId
+from gateway.model.carrying import HandOver
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
-from gateway.model.path import Case, Conversation, Notice, SeatAnswer
-from gateway.neighbours import Parcel, Telling, Told
+from gateway.model.path import Case, Channel, Conversation, Notice, SeatAnswer
+from gateway.neighbours import Parcel, Telling
 from gateway.parcels import form_data
-from gateway.ports import Clock, Store, Update, Work
+from gateway.ports import Clock, Insert, Store, Update, Work
+from gateway.states import HandOverState
 
 FORM: Final = (NOTICE, 1)
 BATCH: Final = 50
+#: A party that no machine could tell within this time is told by a person: whoever rests on a consent must know.
+TOLD_WITHIN: Final = DAY
 #: What is told outside; every other notice is for our own pages and members.
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "consent_withdrawn": (
@@ -53,7 +58,7 @@ log = structlog.get_logger()
 
 
 class Announcements:
-    """The worker that tells parties outside."""
+    """The worker that tells parties outside, or has a person tell them (docs/channels.md §2.6)."""
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Announcements:
         directory: Directory,
         forms: FormCatalogue,
         channels: Channels,
+        integrity: Integrity,
         auditor: Auditor,
         clock: Clock,
     ) -> None:
@@ -68,6 +74,7 @@ class Announcements:
         self._directory = directory
         self._forms = forms
         self._channels = channels
+        self._integrity = integrity
         self._auditor = auditor
         self._clock = clock
 
@@ -88,8 +95,11 @@ class Announcements:
         parcel = await self._parcel(directory, inbox, notice)
         if parcel is None:
             return await self._settled(notice, "unknown-there")
-        neighbour, told = None, Told(Telling.DELAYED)
-        for route in directory.ways_to(inbox.id):
+        ways = directory.ways_to(inbox.id)
+        carried = any(route.channel in self._channels.neighbours for route in ways)
+        if not carried or notice.created_at + TOLD_WITHIN <= self._clock.now():
+            return await self._by_hand(directory, inbox, notice)
+        for route in ways:
             neighbour = self._channels.neighbours.get(route.channel)
             if neighbour is None or not self._channels.circuit(route.channel).closed(self._clock.now()):
                 continue
@@ -102,6 +112,25 @@ class Announcements:
                 return await self._settled(notice, f"told-{route.channel}")
         log.warning("a party outside could not be told yet", notice=notice.id, kind=notice.kind)
         return False
+
+    async def _by_hand(self, directory: Snapshot, inbox: Inbox, notice: Notice) -> bool:
+        """Make it work for a person of the inbox that speaks in the case: told when that person says so."""
+        case = await self._store.get(Case, notice.case)
+        sender = await self._speaker(directory, case, notice) if case is not None else None
+        if case is None or sender is None:
+            return await self._settled(notice, "unknown-there")
+        to_say = HandOver(
+            administration=sender.administration,
+            id=notice.id,
+            inbox=sender.id,
+            party=inbox.id,
+            case=case.id,
+            channel=Channel.HANDOVER,
+            what=notice.kind,
+            state=HandOverState.WAITING,
+            created_at=self._clock.now(),
+        )
+        return await self._settled(notice, "by-hand", state="by_hand", also=Insert(await self._integrity.sign(to_say)))
 
     async def _parcel(self, directory: Snapshot, inbox: Inbox, notice: Notice) -> Parcel | None:
         """The notice as a parcel; None when the party was never spoken to in this case."""
@@ -125,7 +154,7 @@ class Announcements:
         parties = [directory.inboxes.get(row.inbox) for row in await self._store.parties_of(case.id)]
         return next((one for one in parties if one is not None and not directory.is_outside(one)), None)
 
-    async def _settled(self, notice: Notice, outcome: str) -> bool:
+    async def _settled(self, notice: Notice, outcome: str, *, state: str = "told", also: Insert | None = None) -> bool:
         entry = await self._auditor.entry(
             AuditAction.ANNOUNCED,
             administration=notice.administration,
@@ -136,9 +165,10 @@ class Announcements:
             outcome=outcome,
             detail={"kind": notice.kind},
         )
-        told = dataclasses.replace(notice, state="told", version=notice.version + 1)
+        told = dataclasses.replace(notice, state=state, version=notice.version + 1)
+        changes = (Update(told), also) if also is not None else (Update(told),)
         try:
-            await self._store.commit(Work(changes=(Update(told),), entries=(entry,)))
+            await self._store.commit(Work(changes=changes, entries=(entry,)))
         except ConflictError:
             return False  # another worker told it in the same moment: the neighbour knows it by its id
         return True

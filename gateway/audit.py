@@ -65,6 +65,8 @@ class AuditAction(StrEnum):
     RETRIED = "retried"
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"
+    PRINTED = "printed"
+    CARRIED = "carried"
     OPENED = "opened"
     ATTACHMENT_READ = "attachment_read"
     ANSWER_PROPOSED = "answer_proposed"

@@ -19,9 +19,10 @@ from typing import Final
 import structlog
 
 from gateway import failpoints
+from gateway.aftermath import OPEN, Aftermath
 from gateway.alarms import Alarms
 from gateway.audit import AuditAction, Auditor
-from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, undelivered
+from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, undelivered, withdrawn_on_the_way
 from gateway.directory import Directory, Snapshot
 from gateway.envelope import parse
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
@@ -83,7 +84,7 @@ class Channels:
         self._ways = Ways(store, integrity, clock)
         self._opener = opener
         self._parcels = Parcels(store, blobs, forms, attachments, vault)
-        self._shred = shred
+        self._aftermath = Aftermath(store, shred, clock)
         self._auditor = auditor
         self._alarms = Alarms(store, integrity, auditor, clock)
         self._clock = clock
@@ -304,6 +305,9 @@ class Channels:
             else:
                 sender = (await self._directory.current()).inbox(message.sender)
                 changes.append(Insert(undelivered(sender, message, now)))
+        elif following.state is DeliveryState.DELIVERED:
+            consents = await self._store.consents_under(envelope.id)
+            changes += withdrawn_on_the_way(following, consents, now)
         entry = await self._auditor.entry(
             _ACTIONS.get(following.state, AuditAction.NOT_DELIVERED),
             administration=delivery.administration,
@@ -316,8 +320,8 @@ class Channels:
         )
         facts = after.facts if after is not None else ()
         await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry,)))
-        if following.state is DeliveryState.DELIVERED:
-            await self._forget(envelope)
+        if following.state not in OPEN:
+            await self._aftermath.ended(following)
 
     def _again_later(self, delivery: Delivery, now: Instant) -> Delivery:
         """Due again at the channel's own pace, for as long as the channel is worth trying."""
@@ -329,12 +333,6 @@ class Channels:
             due_at=Instant(now + pace.pause(delivery.attempts)),
             expires_at=pace.ends(delivery.expires_at, delivery.attempts, now),
         )
-
-    async def _forget(self, envelope: Envelope) -> None:
-        """What has arrived needs no key here: the sender's own copy is the record (docs/channels.md §4)."""
-        wrap = await self._store.get(EnvelopeWrap, envelope.id)
-        if wrap is not None:
-            await self._shred.destroy([wrap.shred_key])
 
 
 _ACTIONS: Final[Mapping[DeliveryState, AuditAction]] = {

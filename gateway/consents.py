@@ -20,14 +20,17 @@ from gateway.audit import AuditAction, Auditor
 from gateway.cases import Cases
 from gateway.compose import validate
 from gateway.decide import AccessAction
+from gateway.deliver import stopped_in_hand
+from gateway.deliver import withdrawn as told_withdrawn
 from gateway.errors import ConflictError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, AdministrationId, CaseId, ConsentId, InboxId, Instant
+from gateway.model.carrying import BY_HAND
 from gateway.model.classes import Category, ConsentTerms, Exchange, Purpose
 from gateway.model.identity import User
 from gateway.model.log import LogEntry
-from gateway.model.path import Consent, Delivery, Notice
+from gateway.model.path import Consent, Delivery, Message
 from gateway.ports import Change, Clock, Insert, Store, Update, Vault, Work
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
@@ -156,7 +159,10 @@ class Consents:
             if delivery.state in _CANCELLABLE:
                 changes.append(Update(_cancelled(delivery, now)))
             elif delivery.state in _TOLD:
-                changes.append(Insert(_told(delivery, consent, now)))
+                changes.append(Insert(told_withdrawn(delivery, consent, now)))
+            elif delivery.state is DeliveryState.IN_TRANSIT and delivery.channel in BY_HAND:
+                message = await self._store.get(Message, delivery.message)
+                changes += [Insert(stopped_in_hand(message, now))] if message is not None else []
         entry = await self._auditor.entry(
             AuditAction.CONSENT_WITHDRAWN,
             administration=consent.administration,
@@ -362,16 +368,4 @@ def _cancelled(delivery: Delivery, now: Instant) -> Delivery:
         lease_owner="",
         changed_at=now,
         version=delivery.version + 1,
-    )
-
-
-def _told(delivery: Delivery, consent: Consent, now: Instant) -> Notice:
-    return Notice(
-        administration=delivery.administration,
-        id=str(uuid.uuid4()),
-        inbox=delivery.inbox,
-        kind="consent_withdrawn",
-        case=consent.case,
-        about=consent.id,
-        created_at=now,
     )

@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import random
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -311,6 +312,36 @@ def notice(envelope: Envelope, kind: str, now: Instant) -> Notice:
         case=envelope.case,
         created_at=now,
     )
+
+
+def withdrawn(delivery: Delivery, consent: Consent, now: Instant) -> Notice:
+    """What the inbox of a delivery is told of a consent that it rests on and that was withdrawn."""
+    return Notice(
+        administration=delivery.administration,
+        id=str(uuid.uuid4()),
+        inbox=delivery.inbox,
+        kind="consent_withdrawn",
+        case=consent.case,
+        about=consent.id,
+        created_at=now,
+    )
+
+
+def stopped_in_hand(message: Message, now: Instant) -> Notice:
+    """What the sender's people are told: a paper that lies with one of them shall not be handed over."""
+    return Notice(
+        administration=message.administration,
+        id=str(uuid.uuid4()),
+        inbox=message.sender,
+        kind="hand_over_stopped",
+        case=message.case,
+        created_at=now,
+    )
+
+
+def withdrawn_on_the_way(delivery: Delivery, consents: Iterable[Consent], now: Instant) -> list[Insert]:
+    """What must be told with an arrival: a consent was withdrawn after it had left, so nobody was told of it then."""
+    return [Insert(withdrawn(delivery, one, now)) for one in consents if one.state is ConsentState.WITHDRAWN]
 
 
 def back_off(attempts: int) -> int:

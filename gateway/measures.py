@@ -44,6 +44,7 @@ class Job(StrEnum):
     TALLY = "tally"
     SWEEP = "sweep"
     EXCHANGE = "exchange"
+    CARRY = "carry"
 
 
 class Counted(StrEnum):

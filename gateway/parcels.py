@@ -75,7 +75,7 @@ class Parcels:
             body=opened.body,
             data=await self._data(message, case, opened),
             created=message.created_at,
-            files=tuple([await self._file(envelope, message, file) for file in opened.attachments]),
+            files=tuple([await self.file(envelope, message, file) for file in opened.attachments]),
         )
 
     async def _data(self, message: Message, case: Case, opened: Opened) -> dict[str, Any]:
@@ -128,7 +128,8 @@ class Parcels:
                 return earlier.id, ()
         return "", ()
 
-    async def _file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
+    async def file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
+        """A file of an opened envelope, to be read. Raises EnvelopeError when no blob stands for it."""
         rows = await self._store.attachments_under(envelope.id)
         blob = next((row.blob for row in rows if row.attachment == file.id), None)
         if blob is None:

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from gateway.measures import UNMEASURED as UNMEASURED
 from gateway.measures import Metrics as Metrics
-from gateway.model import directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     AttachmentId,
@@ -34,7 +34,7 @@ from gateway.model.base import (
     ShredKeyId,
     UserId,
 )
-from gateway.states import DeliveryState
+from gateway.states import DeliveryState, HandOverState
 
 R = TypeVar("R", bound=Row)
 
@@ -254,6 +254,15 @@ class Store(Protocol):
         self, *, state: str, message: str, after: Cursor | None, limit: int
     ) -> list[path.Delivery]:
         """Deliveries of the whole gateway, newest `changed_at` first; empty text filters nothing."""
+
+    async def deliveries_to_carry(self, inbox: InboxId, *, limit: int) -> list[path.Delivery]:
+        """What an inbox sent that waits for one of its people, or lies with one: by hand, oldest due first."""
+
+    async def hand_overs_of(self, inbox: InboxId, state: HandOverState, *, limit: int) -> list[carrying.HandOver]:
+        """The hand-overs of an inbox in one state, newest first."""
+
+    async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        """QUEUED and IN_TRANSIT deliveries of a channel whose time to live has ended."""
 
     async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
         """The draft that was sent as this message, while it can be taken back."""

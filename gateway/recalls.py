@@ -125,9 +125,7 @@ class Recalls:
             if not made:
                 return known
             directory = standing.directory
-            notices = [
-                notice for row in made for notice in _to_registrators(directory, row.administration, row.case, now)
-            ]
+            notices = [notice for row in made for notice in _to_registrators(directory, row, now)]
             entry = await self._auditor.entry(
                 AuditAction.RECALL_REQUESTED,
                 administration=message.administration,
@@ -265,11 +263,14 @@ def _recall(standing: Standing, message: Message, delivery: Delivery, now: Insta
     )
 
 
-def _to_registrators(directory: Snapshot, administration: AdministrationId, case: CaseId, now: Instant) -> list[Notice]:
+def _to_registrators(directory: Snapshot, recall: Recall, now: Instant) -> list[Notice]:
+    """Who decides on it. Outside, the function that has the message is told, since only it knows of the case."""
+    if directory.is_outside(directory.inbox(recall.inbox)):
+        return [_notice(recall.administration, recall.inbox, "recall_requested", recall.case, now)]
     return [
-        _notice(administration, inbox.id, "recall_requested", case, now)
+        _notice(recall.administration, inbox.id, "recall_requested", recall.case, now)
         for inbox in directory.inboxes.values()
-        if inbox.administration == administration and inbox.kind is InboxKind.REGISTRATOR
+        if inbox.administration == recall.administration and inbox.kind is InboxKind.REGISTRATOR
     ]
 
 

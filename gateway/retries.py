@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gateway.aftermath import over
 from gateway.audit import AuditAction, Auditor
 from gateway.channels import Channels
 from gateway.decide import AccessAction
@@ -22,7 +23,6 @@ from gateway.envelope import parse
 from gateway.errors import ConflictError, NotFoundError
 from gateway.integrity import Integrity
 from gateway.model.base import EnvelopeId, InboxId, Instant, MessageId
-from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Channel, Delivery, DeliveryConsent, Envelope, Message, Way
 from gateway.neighbours import AGAIN, Reason, reason_of
 from gateway.ports import Clock, Insert, Store, Work
@@ -80,7 +80,7 @@ class Retries:
         if ended is None:
             raise _cannot(rows, envelope_id)
         header = parse(envelope.octets).header
-        if header.not_after <= now or await self._store.get(EnvelopeWrap, envelope_id) is None:
+        if header.not_after <= now or over([row for row in rows if row.envelope == envelope_id], now):
             raise ConflictError(
                 "the envelope's time has ended",
                 swedish="Tiden för det här utskicket är slut, så det kan inte skickas igen som det är.",

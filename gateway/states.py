@@ -105,6 +105,18 @@ class RecallState(StrEnum):
     INCIDENT = "incident"
 
 
+class HandOverState(StrEnum):
+    WAITING = "waiting"
+    TAKEN = "taken"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class HandOverEvent(StrEnum):
+    SETTLE = "settle"
+    GIVE_UP = "give_up"
+
+
 class RecallEvent(StrEnum):
     UPHOLD = "uphold"
     DECLINE = "decline"
@@ -133,6 +145,10 @@ DELIVERY: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (DeliveryState.QUEUED, DeliveryEvent.CLAIMED): DeliveryState.ATTEMPTING,
     (DeliveryState.QUEUED, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
     (DeliveryState.QUEUED, DeliveryEvent.TIMED_OUT): DeliveryState.EXPIRED,
+    # By hand nothing is claimed: a member takes it out, or says that it cannot be done (docs/channels.md §2.6).
+    (DeliveryState.QUEUED, DeliveryEvent.HANDED_OVER): DeliveryState.IN_TRANSIT,
+    (DeliveryState.QUEUED, DeliveryEvent.REFUSED): DeliveryState.FAILED,
+    (DeliveryState.IN_TRANSIT, DeliveryEvent.CANCELLED): DeliveryState.CANCELLED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.ACCEPTED): DeliveryState.DELIVERED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.DELAYED): DeliveryState.QUEUED,
     (DeliveryState.ATTEMPTING, DeliveryEvent.LEASE_LOST): DeliveryState.QUEUED,  # crashed: try again
@@ -166,6 +182,15 @@ ANSWER: Final[Mapping[tuple[AnswerState, AnswerEvent], AnswerState]] = {
 TASK: Final[Mapping[tuple[TaskState, TaskEvent], TaskState]] = {
     (TaskState.OPEN, TaskEvent.CLOSE): TaskState.DONE,
     (TaskState.DONE, TaskEvent.REOPEN): TaskState.OPEN,
+}
+
+#: What is to be said waits; what is to be carried begins when somebody takes it out.
+HAND_OVER: Final[Mapping[tuple[HandOverState, HandOverEvent], HandOverState]] = {
+    (HandOverState.WAITING, HandOverEvent.SETTLE): HandOverState.DONE,
+    (HandOverState.TAKEN, HandOverEvent.SETTLE): HandOverState.DONE,
+    (HandOverState.TAKEN, HandOverEvent.GIVE_UP): HandOverState.FAILED,
+    # It had come back, and arrived after all: what has arrived has arrived.
+    (HandOverState.FAILED, HandOverEvent.SETTLE): HandOverState.DONE,
 }
 
 #: INCIDENT is an end from the start: what was opened is not asked back, it is a matter for the officer.

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from gateway.accounts import Accounts
 from gateway.address_book import AddressBooks
 from gateway.administration import Administering
+from gateway.aftermath import Aftermath
 from gateway.announcements import Announcements
 from gateway.answers import Answers
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
 from gateway.bell import Bell
+from gateway.carrying import Carrying
 from gateway.cases import Cases
 from gateway.casework import Casework
 from gateway.channel_watch import UNFETCHED_AFTER, ChannelWatch
@@ -41,8 +43,10 @@ from gateway.intake import Intake
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
 from gateway.items import Items
+from gateway.loads import Loads
 from gateway.members import Members
 from gateway.opening import Opening
+from gateway.parcels import Parcels
 from gateway.ports import (
     UNMEASURED,
     AttachmentSealer,
@@ -62,6 +66,7 @@ from gateway.ports import (
     Worksheets,
 )
 from gateway.presence import Presence
+from gateway.printing import Printing
 from gateway.queue import Queue
 from gateway.recalls import Recalls
 from gateway.register import Register
@@ -139,6 +144,8 @@ class Gateway:
     channel_watch: ChannelWatch
     intake: Intake
     announcements: Announcements
+    carrying: Carrying
+    printing: Printing
     bell: Bell
     opening: Opening
     answers: Answers
@@ -269,6 +276,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     channel_watch = ChannelWatch(
         store, directory, channels, rights, auditor, clock, unfetched_after=chosen.unfetched_after
     )
+    loads, aftermath = Loads(store, integrity, auditor, clock), Aftermath(store, ports.shred, clock)
+    carrying = Carrying(store, rights, integrity, vault, directory, loads, aftermath, auditor, clock)
     return Gateway(
         ports=ports,
         forms=forms,
@@ -293,7 +302,22 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ),
         channels=channels,
         channel_watch=channel_watch,
-        announcements=Announcements(store, directory, forms, channels, auditor, clock),
+        announcements=Announcements(store, directory, forms, channels, integrity, auditor, clock),
+        carrying=carrying,
+        printing=Printing(
+            store,
+            rights,
+            sessions,
+            forms,
+            integrity,
+            ports.opener,
+            Parcels(store, ports.blobs, forms, ports.attachments, vault),
+            vault,
+            loads,
+            carrying,
+            freshness,
+            clock,
+        ),
         intake=Intake(
             store,
             ports.blobs,

@@ -8,13 +8,16 @@ a withdrawal finds the second way as it found the first.
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from dataclasses import dataclass
 
 from gateway.deliver import consent_fact, holds, new_delivery_id
 from gateway.envelope import parse
+from gateway.errors import EnvelopeError
 from gateway.integrity import Integrity
-from gateway.model.base import Fact
-from gateway.model.path import Delivery, DeliveryConsent, Envelope
+from gateway.model.base import Fact, Instant
+from gateway.model.carrying import BY_HAND
+from gateway.model.path import Delivery, DeliveryConsent, Envelope, Message, Notice
 from gateway.neighbours import OF_THE_WAY, Told
 from gateway.ports import Change, Clock, Insert, Store
 from gateway.states import DeliveryState
@@ -69,4 +72,19 @@ class Ways:
             Insert(DeliveryConsent(administration=consent.administration, delivery=delivery.id, consent=consent.id))
             for consent in consents
         ]
-        return Following((Insert(delivery), *rests), tuple(map(consent_fact, consents)))
+        waits = [Insert(await self._waits(envelope, now))] if following in BY_HAND else []
+        return Following((Insert(delivery), *rests, *waits), tuple(map(consent_fact, consents)))
+
+    async def _waits(self, envelope: Envelope, now: Instant) -> Notice:
+        """What the sender's people are told: this now waits for one of them."""
+        message = await self._store.get(Message, envelope.message)
+        if message is None:
+            raise EnvelopeError("an envelope without its message")
+        return Notice(
+            administration=message.administration,
+            id=str(uuid.uuid4()),
+            inbox=message.sender,
+            kind="hand_over_waits",
+            case=envelope.case,
+            created_at=now,
+        )

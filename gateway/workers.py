@@ -26,6 +26,7 @@ REPAIR_EVERY_S: Final = 30.0
 SWEEP_EVERY_S: Final = 600.0
 TALLY_EVERY_S: Final = 60.0
 EXCHANGE_EVERY_S: Final = 5.0
+CARRY_EVERY_S: Final = 60.0
 log = structlog.get_logger()
 
 
@@ -37,6 +38,7 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         group.create_task(_repeated(metrics, Job.PUBLISH, PUBLISH_EVERY_S, lambda: keep_published(gateway)))
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
+        group.create_task(_repeated(metrics, Job.CARRY, CARRY_EVERY_S, lambda: by_hand(gateway)))
         for channel in gateway.channels.neighbours:
             group.create_task(
                 _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(turn, gateway, channel))
@@ -44,6 +46,12 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         group.create_task(
             _repeated(metrics, Job.SWEEP, SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True)
         )
+
+
+async def by_hand(gateway: Gateway) -> None:
+    """What people carry: lay out what they are to say, where no neighbour is connected too; end what is too late."""
+    await gateway.announcements.run_once()
+    await gateway.carrying.run_once()
 
 
 async def _delivering(gateway: Gateway) -> None:

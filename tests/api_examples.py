@@ -23,6 +23,7 @@ from gateway.ports import Update, Work
 from gateway.sending import Submission
 from gateway.sessions import Signed
 from gateway.states import DeliveryEvent
+from tests import paper
 from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, County, password_of
 
 REGISTRATOR = InboxId("vaxjo.registrator")
@@ -477,6 +478,57 @@ async def withdraw_proposal(m: Maker) -> Example:
     return Example("it", f"/inboxes/{inbox}/proposals/{user}")
 
 
+async def list_by_hand(m: Maker) -> Example:
+    await paper.a_message(m.county, await m.signed("al-sos"))
+    return Example("al-sos", f"/inboxes/{ALVESTA}/by-hand")
+
+
+async def read_by_hand(m: Maker) -> Example:
+    return Example("al-sos", f"{BY_HAND}/{(await paper.a_message(m.county, await m.signed('al-sos'))).id}")
+
+
+async def take_out(m: Maker) -> Example:
+    return Example("al-sos", f"{(await read_by_hand(m)).path}/take")
+
+
+async def print_by_hand(m: Maker) -> Example:
+    delivery = await paper.taken(m.county, await m.signed("al-sos"))
+    await m.window("al-sos", ALVESTA)
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/print")
+
+
+async def print_file(m: Maker) -> Example:
+    worker = await m.signed("al-sos")
+    delivery = await paper.taken(m.county, worker, file=True)
+    await m.window("al-sos", ALVESTA)
+    printed = await m.gateway.printing.print(worker, ALVESTA, delivery.id)
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/files/{printed.opened.attachments[0].id}")
+
+
+async def hand_over_message(m: Maker) -> Example:
+    delivery = await paper.taken(m.county, await m.signed("al-sos"))
+    said = paper.said(m.county)
+    body = {
+        "manner": said.manner,
+        "handed_at": said.handed_at,
+        "given_to": said.given_to,
+        "checks": sorted(said.checks),
+    }
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/handed-over", body)
+
+
+async def not_handed_over(m: Maker) -> Example:
+    delivery = await paper.taken(m.county, await m.signed("al-sos"))
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/not-handed-over", {"why": "returned"})
+
+
+async def say_to_party(m: Maker) -> Example:
+    notice = await paper.to_say(m.county, await m.signed("al-sos"))
+    body = {"manner": "phone", "handed_at": m.county.clock.now(), "given_to": "registrator"}
+    return Example("al-sos", f"/inboxes/{ALVESTA}/sayings/{notice}/said", body)
+
+
+BY_HAND = f"/inboxes/{ALVESTA}/by-hand"
 INTAKE = "vaxjo.barnfamilj.mottagning"
 INTAKE_UNIT = "vaxjo.barnfamilj"
 #: By the name of the handler, which is the operation's id.
@@ -523,6 +575,14 @@ EXAMPLES: Mapping[str, Make] = {
     "list_register": at("vx-reg", f"/inboxes/{REGISTRATOR}/register"),
     "list_stopped": at("vx-reg", f"/inboxes/{REGISTRATOR}/register/stopped"),
     "list_recalls": list_recalls,
+    "list_by_hand": list_by_hand,
+    "read_by_hand": read_by_hand,
+    "take_out": take_out,
+    "print_by_hand": print_by_hand,
+    "print_file": print_file,
+    "hand_over_message": hand_over_message,
+    "not_handed_over": not_handed_over,
+    "say_to_party": say_to_party,
     "read_recall": read_recall,
     "decide_recall": decide_recall,
     "list_targets": at("vx-reg", f"/inboxes/{REGISTRATOR}/forward-targets?form_type=case_message"),

@@ -29,11 +29,13 @@ TABLES: Final[Mapping[str, tuple[str, Mapping[tuple[StrEnum, StrEnum], StrEnum]]
     "Consent": ("Withdrawal looks forward only (GDPR Art. 7(3)).", states.CONSENT),
     "Joint answer": ("One seat proposes, the other confirms or disagrees.", states.ANSWER),
     "Task": ("A received envelope as work.", states.TASK),
+    "Hand-over": ("What a person says, and what a person carries.", states.HAND_OVER),
     "Recall": ("Asked back before anybody opened it; an opened one is an incident from the start.", states.RECALL),
 }
 #: States that something may begin in, beside the first of its table.
 ALSO: Final[Mapping[str, tuple[StrEnum, ...]]] = {
     "Consent": (states.ConsentState.REFUSED,),
+    "Hand-over": (states.HandOverState.TAKEN,),
     "Recall": (states.RecallState.INCIDENT,),
 }
 

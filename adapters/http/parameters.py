@@ -55,6 +55,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "attachment": Part(UUID, "Bilagans id"),
     "message": Part(UUID, "Meddelandets id"),
     "envelope": Part(UUID, "Kuvertets id: ett meddelande som det kom till en inkorg"),
+    "delivery": Part(UUID, "Leveransens id: ett kuverts väg till en inkorg"),
+    "notice": Part(UUID, "Id för det som en mottagare ska få höra"),
     "proposal": Part(UUID, "Förslagets id: det meddelande som föreslår ett svar"),
     "session": Part("^[0-9a-f]{12}$", "Inloggningens id i listan över inloggningar"),
     "form": Part("^[a-z][a-z0-9_]{0,63}$", "Blankettens namn"),

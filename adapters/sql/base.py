@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 from adapters.sql.compiled import Statements
 from gateway.errors import ConflictError, DecisionStaleError
-from gateway.model import directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -26,7 +26,7 @@ from gateway.model.base import (
     UserId,
 )
 from gateway.ports import Cursor, QueueSigns
-from gateway.states import DeliveryState
+from gateway.states import DeliveryState, HandOverState
 
 R = TypeVar("R", bound=Row)
 AT_ONCE: Final = 64  # keys of one statement
@@ -257,6 +257,15 @@ class SqlReadings(ABC):
                 "transport_page_message", message=message, state_is=state, limit=limit, **_cursor(after)
             )
         return await self._read("transport_page", bulk=True, state_is=state, limit=limit, **_cursor(after))
+
+    async def deliveries_to_carry(self, inbox: InboxId, *, limit: int) -> list[path.Delivery]:
+        return await self._read("deliveries_to_carry", sender=inbox, limit=limit)
+
+    async def hand_overs_of(self, inbox: InboxId, state: HandOverState, *, limit: int) -> list[carrying.HandOver]:
+        return await self._read("hand_overs_of", inbox=inbox, state_is=str(state), limit=limit)
+
+    async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("overdue", channel=channel, now=now, limit=limit)
 
     async def draft_sent_as(self, message: MessageId) -> path.Draft | None:
         found: list[path.Draft] = await self._read("draft_sent_as", sent_as=message)

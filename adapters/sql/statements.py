@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from adapters.sql.codec import codec
 from adapters.sql.tables import TABLES
-from gateway.model import directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, path, queue
 from gateway.model.base import Row
 from gateway.states import DeliveryState, TaskState
 
@@ -56,6 +56,8 @@ _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
 
 _task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
 _mark = _t(queue.IdentityMark)
+_hand_over = _t(carrying.HandOver)
+_OPEN_BY_HAND: Final = (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
 
 
 def _transport(*equal: str) -> Query:
@@ -446,6 +448,42 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(func.min(_task.c.received_at), _task.c.inbox)
         .limit(bindparam("limit")),
         path.Unfetched,
+    ),
+    # By hand: bounded by what people have open; each channel and state is one range of the index.
+    "deliveries_to_carry": Query(
+        select(*(_delivery.c[name] for name in codec(path.Delivery).columns))
+        .select_from(_delivery.join(_message, _message.c.id == _delivery.c.message))
+        .where(
+            or_(
+                *(
+                    and_(_delivery.c.channel == str(channel), _delivery.c.state == str(state))
+                    for channel in carrying.BY_HAND
+                    for state in _OPEN_BY_HAND
+                )
+            ),
+            _message.c.sender == bindparam("sender"),
+        )
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
+    ),
+    "hand_overs_of": Query(
+        _all(carrying.HandOver)
+        .where(_hand_over.c.inbox == bindparam("inbox"), _hand_over.c.state == bindparam("state_is"))
+        .order_by(_hand_over.c.created_at.desc(), _hand_over.c.id)
+        .limit(bindparam("limit")),
+        carrying.HandOver,
+    ),
+    "overdue": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.channel == bindparam("channel"),
+            or_(*(_delivery.c.state == str(state) for state in _OPEN_BY_HAND)),
+            _delivery.c.expires_at <= bindparam("now"),
+        )
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
     ),
     "draft_sent_as": _where(path.Draft, "sent_as"),
     "sent_drafts": Query(

@@ -1,13 +1,14 @@
 """The nouns of the gateway, one module for each family.
 
-`base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `queue` (work), `log`.
+`base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `queue` (work),
+`carrying` (by hand), `log`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gateway.model import directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, path, queue
 from gateway.model.base import Row
 
 #: Every kind of row that a Store keeps, in an order in which they could be created.
@@ -59,6 +60,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     queue.Worksheet,
     queue.Recall,
     queue.IdentityMark,
+    carrying.HandOver,
     log.AuditLeaf,
     log.AuditSide,
     log.Checkpoint,

@@ -37,6 +37,7 @@ class AccessAction(StrEnum):
     WORK_TASK = "work_task"
     WRITE_NOTE = "write_note"
     RECALL = "recall"
+    CARRY = "carry"
     FORWARD = "forward"
     DECIDE_RECALL = "decide_recall"
     READ_REGISTER = "read_register"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.directory_file import user_id
 from gateway.model.base import InboxId
 from gateway.sending import Submission
+from tests import paper
 from tests.browser.casework_examples import CASEWORK
 from tests.county import ALVESTA, SEAT_E
 
@@ -90,6 +91,27 @@ def to_a_registrator(site: Site) -> str:
     return site.run(make())
 
 
+def by_hand(site: Site, *, taken: bool) -> str:
+    """A message that waits for a person of the sender's, or lies with one."""
+
+    async def make() -> str:
+        worker = await site.county.sign_in("al-sos")
+        make_one = paper.taken if taken else paper.a_message
+        return f"/overlamning/{ALVESTA}/{(await make_one(site.county, worker)).id}"
+
+    return site.run(make())
+
+
+def a_saying(site: Site) -> str:
+    """A withdrawal that a party on paper must be told."""
+
+    async def make() -> str:
+        worker = await site.county.sign_in("al-sos")
+        return f"/overlamning/{ALVESTA}/sag/{await paper.to_say(site.county, worker)}"
+
+    return site.run(make())
+
+
 #: path in the table: (login, or "" for nobody; address, or how to make it)
 EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/": ("stat", "/"),
@@ -105,6 +127,10 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/registrator": ("re-reg", "/registrator"),
     "/registrator/{inbox}/{envelope}": ("re-reg", a_recall),
     "/registrator/{inbox}/{envelope}/vidare": ("vx-reg", to_a_registrator),
+    "/overlamning": ("al-sos", "/overlamning"),
+    "/overlamning/{inbox}/{leverans}": ("al-sos", lambda site: by_hand(site, taken=False)),
+    "/overlamning/{inbox}/{leverans}/utskrift": ("al-sos", lambda site: f"{by_hand(site, taken=True)}/utskrift"),
+    "/overlamning/{inbox}/sag/{notis}": ("al-sos", a_saying),
     "/installningar": ("", "/installningar"),
     "/tillganglighet": ("", "/tillganglighet"),
     "/granssnitt": ("", "/granssnitt"),
@@ -134,6 +160,7 @@ ELSEWHERE: frozenset[str] = frozenset(
     {
         "/logg/export",
         "/logg/{nummer}/bevis",
+        "/overlamning/{inbox}/{leverans}/utskrift/{bilaga}",
         "/drift/adressbok/forslag/{nyckel}",
         "/drift/lamna-over/{nyckel}",
         "/utkast/{draft}/bilagor/{bilaga}",

@@ -8,6 +8,7 @@ from adapters.http import openapi
 from adapters.http.api import (
     answers,
     attachments,
+    byhand,
     cases,
     consents,
     drafts,
@@ -33,6 +34,7 @@ CALLS: Final[tuple[Route, ...]] = (
     *consents.ROUTES,
     *post.ROUTES,
     *registrator.ROUTES,
+    *byhand.ROUTES,
     *transport.ROUTES,
     *work.ROUTES,
     *answers.ROUTES,

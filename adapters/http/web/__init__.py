@@ -13,6 +13,7 @@ from adapters.http.web import (
     answer,
     api_page,
     attaching,
+    carry,
     cases,
     channels,
     consent_pages,
@@ -58,6 +59,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *item.ROUTES,  # after the others: an item's path takes any word
     *answer.ROUTES,
     *registrator.ROUTES,
+    *carry.ROUTES,
 )
 NAV: Final[tuple[NavItem, ...]] = (
     *search_page.NAV,
@@ -69,4 +71,5 @@ NAV: Final[tuple[NavItem, ...]] = (
     *users.NAV,
     *inbox.NAV,
     *registrator.NAV,
+    *carry.NAV,
 )

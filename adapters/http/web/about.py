@@ -42,6 +42,7 @@ TOPICS: Final = {
     "samtycke": N_("Samtycke, nej och återkallelse"),
     "skriva": N_("Skriva uppdraget"),
     "skicka": N_("Mottagare, granskning och steg 2"),
+    "overlamning": N_("Lämna på papper eller för hand"),
     "skickat": N_("Ångra och begära tillbaka"),
 }
 

@@ -39,6 +39,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.RETRIED: N_("Försökte igen"),
     AuditAction.DELIVERED: N_("Levererades"),
     AuditAction.NOT_DELIVERED: N_("Kom inte fram"),
+    AuditAction.PRINTED: N_("Öppnade för utskrift och överlämning"),
+    AuditAction.CARRIED: N_("Lämnade över för hand"),
     AuditAction.OPENED: N_("Öppnade ett meddelande"),
     AuditAction.ATTACHMENT_READ: N_("Läste en bifogad fil"),
     AuditAction.ANSWER_PROPOSED: N_("Föreslog ett svar"),

@@ -23,7 +23,6 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError, StepUpRequiredError
 from gateway.forms import Form
 from gateway.model.base import SECOND, AttachmentId, CaseId, DraftId, EnvelopeId, MessageId
-from gateway.opening import OpenedMessage
 from gateway.states import DeliveryState
 
 
@@ -94,7 +93,7 @@ async def show_message(call: Call) -> web.Response:
         back=Link(f"/arenden/{file.case.id}", call.tr("Tillbaka till ärendet")),
         file=file,
         entry=entry,
-        sections=read_sections(form, found),
+        sections=read_sections(form, found.opened.body),
         attachments=found.opened.attachments,
         files_held=int(str(found.opened.body.get("attachments_held_back", 0)) or 0),
         statement=str(found.opened.body.get("statement", "")),
@@ -159,11 +158,11 @@ async def _sent_page(call: Call, file: CaseFile, entry: Entry) -> web.Response:
     )
 
 
-def read_sections(form: Form, found: OpenedMessage) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+def read_sections(form: Form, body: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Sections with their questions: label, answer in words, and whether it was held back."""
-    fields = found.opened.body.get("fields")
+    fields = body.get("fields")
     values: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
-    named = found.opened.body.get("held_back")
+    named = body.get("held_back")
     held = {str(name) for name in named} if isinstance(named, list | tuple) else set()
     sections = []
     for section in form.sections:

@@ -1,0 +1,203 @@
+"""Printing: take a message out for a person to carry, and open it as its recipient gets it (docs/channels.md §2.6).
+
+Why this exists: a print is content outside every key. So it is made late, by a member with a fresh second factor, of
+the recipient's own projection and nothing more, and each time the log says so before a word is decrypted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gateway.audit import AuditAction
+from gateway.carried import sealed_words, words_of
+from gateway.carrying import Carrying
+from gateway.decide import AccessAction
+from gateway.deliver import consent_fact, holds, moved_delivery
+from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
+from gateway.forms import Form, FormCatalogue
+from gateway.freshness import Freshness
+from gateway.integrity import Integrity
+from gateway.loads import Load, Loads, absent, way_of
+from gateway.model.base import AttachmentId, InboxId, fact
+from gateway.model.carrying import MESSAGE, HandOver
+from gateway.model.keys import EnvelopeWrap
+from gateway.model.path import Conversation, Envelope, Way
+from gateway.parcels import Parcels
+from gateway.ports import AttachmentKey, Change, Clock, Insert, Opened, Opener, Store, Update, Vault, Work
+from gateway.readable import markdown
+from gateway.rights import Rights, Standing
+from gateway.sessions import Sessions, Signed
+from gateway.states import DeliveryEvent, DeliveryState, HandOverState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What is printed: the recipient's projection in the form's own words. `text` is the same for copying."""
+
+    load: Load
+    way: Way
+    form: Form
+    opened: Opened
+    text: str
+    digest: str  # SHA-256 of `text`, hexadecimal; kept sealed with the hand-over at the first print
+
+
+class Printing:
+    """The use cases of whoever takes a message out."""
+
+    def __init__(
+        self,
+        store: Store,
+        rights: Rights,
+        sessions: Sessions,
+        forms: FormCatalogue,
+        integrity: Integrity,
+        opener: Opener,
+        parcels: Parcels,
+        vault: Vault,
+        loads: Loads,
+        carrying: Carrying,
+        freshness: Freshness,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._rights = rights
+        self._sessions = sessions
+        self._forms = forms
+        self._integrity = integrity
+        self._opener = opener
+        self._parcels = parcels
+        self._vault = vault
+        self._loads = loads
+        self._carrying = carrying
+        self._freshness = freshness
+        self._clock = clock
+
+    async def take(self, signed: Signed, inbox: InboxId, delivery: str) -> HandOver:
+        """Take a message out to be printed; from now on it may have left. Taking what is taken is no error.
+
+        Raises:
+            NotFoundError: no such delivery.
+            RefusedError: a consent that it rests on has ended; it was cancelled, nothing has left.
+            ConflictError: it can still be undone, it is over, or somebody else took it in this moment.
+        """
+        standing = await self._rights.act(signed, inbox, AccessAction.CARRY)
+        load = await self._loads.found(inbox, delivery)
+        if load.hand_over is not None and load.delivery.state is DeliveryState.IN_TRANSIT:
+            return load.hand_over
+        now = self._clock.now()
+        row, envelope = load.delivery, await self._loads.envelope(load.delivery)
+        if row.state is not DeliveryState.QUEUED or row.due_at > now or row.expires_at <= now:
+            raise ConflictError(
+                "not waiting for a person now",
+                swedish="Meddelandet väntar inte på att lämnas över.",
+                next_step="Läs om sidan: det kan vara ångrat, stoppat eller redan taget.",
+            )
+        await self._opener.verify(envelope, load.message)
+        way_of(envelope, row)
+        consents = await self._loads.consents(envelope)
+        if not all(holds(one, now) for one in consents):
+            await self._carrying.stop(standing, load)
+            raise _stopped()
+        taken = await self._integrity.sign(
+            HandOver(
+                administration=standing.inbox.administration,
+                id=row.id,
+                inbox=inbox,
+                party=row.inbox,
+                case=load.case.id,
+                message=row.message,
+                channel=row.channel,
+                what=MESSAGE,
+                state=HandOverState.TAKEN,
+                created_at=now,
+                taken_by=signed.user.id,
+            )
+        )
+        following = dataclasses.replace(
+            moved_delivery(row, DeliveryEvent.HANDED_OVER, now), attempts=row.attempts + 1, reason="dispatched"
+        )
+        changes: list[Change] = [Update(following), Insert(taken)]
+        conversation = await self._parcels.conversation(envelope, row.channel)
+        if await self._store.get(Conversation, *conversation.key) is None:
+            changes.append(Insert(conversation))
+        entry = await self._loads.entry(AuditAction.DISPATCHED, standing, load, str(row.channel), envelope)
+        expects = (*standing.facts, *map(consent_fact, consents))
+        await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
+        return taken
+
+    async def print(self, signed: Signed, inbox: InboxId, delivery: str) -> Paper:
+        """Open what was taken out, as its recipient gets it; logged first, each time.
+
+        Raises:
+            NotFoundError: nothing that was taken out.
+            StepUpRequiredError: the second factor is too old for this inbox.
+            RefusedError: a consent that it rests on has ended: hand nothing over.
+            EnvelopeError, LogBehindError: as for every opening.
+        """
+        standing, load, _, way, opened = await self._opened(signed, inbox, delivery, delivery)
+        form = self._forms.get(load.message.form_type, load.message.form_version)
+        text = markdown(form, opened.body)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        await self._remember(standing, load, digest)
+        return Paper(load=load, way=way, form=form, opened=opened, text=text, digest=digest)
+
+    async def file(
+        self, signed: Signed, inbox: InboxId, delivery: str, attachment: AttachmentId
+    ) -> tuple[AttachmentKey, AsyncIterator[bytes]]:
+        """A file of what was taken out, to be printed with it, in pieces; logged first. Raises as `print`."""
+        _, load, envelope, _, opened = await self._opened(signed, inbox, delivery, str(attachment))
+        key = next((file for file in opened.attachments if file.id == attachment), None)
+        if key is None:
+            raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller ska inte lämnas.")
+        return key, (await self._parcels.file(envelope, load.message, key)).read()
+
+    async def _opened(
+        self, signed: Signed, inbox: InboxId, delivery: str, target: str
+    ) -> tuple[Standing, Load, Envelope, Way, Opened]:
+        """S authorises, C opens, the log comes first; here in a member's session."""
+        await self._freshness.require()
+        standing = await self._rights.act(signed, inbox, AccessAction.CARRY)
+        load = await self._loads.found(inbox, delivery)
+        if load.hand_over is None or load.delivery.state is not DeliveryState.IN_TRANSIT:
+            raise absent()
+        now = self._clock.now()
+        envelope = await self._loads.envelope(load.delivery)
+        wrap = await self._store.get(EnvelopeWrap, envelope.id)
+        if wrap is None:
+            raise EnvelopeError("a delivery without its envelope")
+        await self._opener.verify(envelope, load.message)
+        way = way_of(envelope, load.delivery)
+        consents = await self._loads.consents(envelope)
+        if not all(holds(one, now) for one in consents):
+            raise _stopped()
+        window = await self._sessions.use_window(signed, standing.inbox, at=now)
+        entry = await self._loads.entry(AuditAction.PRINTED, standing, load, "permit", envelope, target)
+        expects = (*standing.facts, *map(consent_fact, consents), fact(load.delivery), fact(load.hand_over))
+        await self._store.commit(Work(expects=expects, changes=tuple(window), entries=(entry,)))
+        return standing, load, envelope, way, await self._opener.open_leaving(envelope, wrap, way)
+
+    async def _remember(self, standing: Standing, load: Load, digest: str) -> None:
+        """Keep, sealed, of which text the first print was: every later one must be of the same."""
+        row = load.hand_over
+        if row is None:
+            raise absent()
+        known = (await words_of(self._vault, row)).get("text")
+        if known == digest:
+            return
+        if known is not None:
+            raise EnvelopeError("the printed text is not what was printed first")
+        kept = dataclasses.replace(row, version=row.version + 1)
+        kept = dataclasses.replace(kept, sealed=await sealed_words(self._vault, kept, {"text": digest}))
+        await self._store.commit(Work(changes=(Update(await self._integrity.sign(kept)),)))
+
+
+def _stopped() -> RefusedError:
+    return RefusedError(
+        "a consent that it rests on has ended",
+        swedish="Samtycket har återkallats eller gått ut. Lämna inte över meddelandet (OSL 12 kap. 2 §).",
+        next_step="Förstör utskriften och anteckna att den inte ska lämnas. Är den redan lämnad: anteckna det.",
+    )

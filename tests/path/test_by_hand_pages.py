@@ -1,0 +1,150 @@
+"""The pages of what people carry: from the list over print and checklist to the word of a person."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from gateway.model.carrying import HandOver
+from gateway.model.path import Delivery
+from gateway.states import DeliveryState, HandOverState
+from tests import paper
+from tests.county import ALVESTA, County
+from tests.path.test_pages import Browser, Reply, browser, site
+
+pytestmark = pytest.mark.slow  # each walks pages over a real connection
+
+__all__ = ["browser", "site"]  # fixtures
+
+
+def seen(reply: Reply) -> str:
+    """The words of the page."""
+    main = reply.text[reply.text.index("<main") : reply.text.index("</main>")]
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", main)))
+
+
+async def waiting(county: County, browser: Browser) -> tuple[Delivery, str]:
+    """A message that waits, and its page, in the browser of its sender."""
+    worker = await county.sign_in("al-sos")
+    delivery = await paper.a_message(county, worker, file=True)
+    await browser.sign_in("al-sos")
+    return delivery, f"/overlamning/{ALVESTA}/{delivery.id}"
+
+
+async def state(county: County, delivery: Delivery) -> DeliveryState:
+    row = await county.store.get(Delivery, delivery.id)
+    assert row is not None
+    return row.state
+
+
+async def test_a_person_prints_goes_through_the_list_and_says_that_it_was_handed_over(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    county = site[1]
+    delivery, url = await waiting(county, browser)
+    assert "Elevhälsan, Gislaved" in seen(await browser.get("/overlamning"))
+    page = await browser.get(url)
+    assert paper.ADDRESS in seen(page)
+    assert "skolgången" not in page.text
+
+    taken = await browser.post(f"{url}/ta", {"_csrf": page.token})
+    assert taken.headers["Location"] == f"{url}/utskrift"
+    assert await state(county, delivery) is DeliveryState.IN_TRANSIT
+    printed = await browser.get(f"{url}/utskrift")
+    assert "Kan ni ringa om skolgången?" in seen(printed)
+    file = re.search(rf'href="({re.escape(url)}/utskrift/[0-9a-f-]+)"', printed.text)
+    assert file is not None
+    assert (await browser.get(file[1])).status == 200
+
+    page = await browser.get(url)
+    empty = await browser.post(f"{url}/lamnad", {"_csrf": page.token, "nar": "2026-13-40", "klockan": "kvart"})
+    assert empty.status == 422
+    for words in ("kryssa i alla punkter", "Välj hur det gjordes", "när det gjordes", "vilken funktion som tog emot"):
+        assert words in seen(empty)
+    assert await state(county, delivery) is DeliveryState.IN_TRANSIT
+    again = await browser.get(url)
+    day, clock = (re.search(rf'name="{name}"[^>]*value="([^"]*)"', again.text) for name in ("nar", "klockan"))
+    assert day and clock
+    row = await county.store.get(HandOver, delivery.id)
+    assert row is not None
+    word = {
+        "satt": "registered_post",
+        "nar": day[1],
+        "klockan": clock[1],
+        "till": "registrator",
+        "referens": "RR 123 SE",
+    }
+    fields = [
+        ("_csrf", again.token),
+        *word.items(),
+        *(("kontroll", c) for c in ("whole", "address", "closed", "hands")),
+    ]
+    done = await browser.post(f"{url}/lamnad", fields)  # type: ignore[arg-type]
+    assert done.headers["Location"] == "/overlamning?klart=lamnad"
+    assert await state(county, delivery) is DeliveryState.DELIVERED
+    after = seen(await browser.get(url))
+    assert "Rekommenderat brev" in after
+    assert "RR 123 SE" in after
+    twice = await browser.post(f"{url}/lamnad", fields)  # type: ignore[arg-type]
+    assert twice.status == 303  # pressed twice is said once
+
+
+async def test_a_person_says_why_it_could_not_be_handed_over_and_the_case_says_so(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    county = site[1]
+    delivery, url = await waiting(county, browser)
+    page = await browser.get(url)
+    assert (await browser.post(f"{url}/inte-lamnad", {"_csrf": page.token})).status == 422
+    done = await browser.post(f"{url}/inte-lamnad", {"_csrf": page.token, "varfor": "not_found"})
+    assert done.status == 303
+    assert await state(county, delivery) is DeliveryState.FAILED
+
+
+async def test_the_sender_sees_in_the_case_that_somebody_must_hand_it_over(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    county = site[1]
+    delivery, url = await waiting(county, browser)
+    load = await county.gateway.carrying.find(await county.sign_in("al-sos"), ALVESTA, delivery.id)
+    case = await browser.get(f"/arenden/{load.case.id}")
+    assert "Väntar på att någon av er skriver ut det och lämnar det" in seen(case)
+    assert f'href="{url}"' in case.text
+
+
+async def test_a_withdrawal_becomes_something_to_say_and_counts_when_it_was_said(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    county = site[1]
+    worker = await county.sign_in("al-sos")
+    notice = await paper.to_say(county, worker)
+    await browser.sign_in("al-sos")
+    assert "Ring och säg att samtycket är återkallat" in seen(await browser.get("/overlamning"))
+    url = f"/overlamning/{ALVESTA}/sag/{notice}"
+    page = await browser.get(url)
+    assert "inget nytt får lämnas ut med stöd av det" in seen(page)
+    day, clock = (re.search(rf'name="{name}"[^>]*value="([^"]*)"', page.text) for name in ("nar", "klockan"))
+    assert day and clock
+    said = {"_csrf": page.token, "satt": "phone", "nar": day[1], "klockan": clock[1], "till": "registrator"}
+    assert (await browser.post(url, said)).headers["Location"] == "/overlamning?klart=sagt"
+    row = await county.store.get(HandOver, notice)
+    assert row is not None
+    assert row.state is HandOverState.DONE
+
+
+async def test_a_stopped_hand_over_says_so_and_offers_no_print(site: tuple[str, County], browser: Browser) -> None:
+    county = site[1]
+    worker = await county.sign_in("al-sos")
+    delivery = await paper.taken(county, worker)
+    [consent] = await county.store.consents_under(delivery.envelope)
+    await county.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+    await browser.sign_in("al-sos")
+    url = f"/overlamning/{ALVESTA}/{delivery.id}"
+    page = await browser.get(url)
+    assert "Lämna inte över" in seen(page)
+    assert "utskrift" not in "".join(re.findall(r'href="([^"]*)"', page.text[page.text.index("<main") :]))
+    refused = await browser.get(f"{url}/utskrift")
+    assert refused.status == 403
+    assert "Förstör utskriften" in seen(refused)
