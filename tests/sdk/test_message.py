@@ -204,6 +204,22 @@ def test_what_breaks_a_rule_is_not_written() -> None:
         sdk.write(a_message(label=""))
 
 
+def test_a_reference_to_another_message_is_a_uuid_and_several_documents_have_an_order() -> None:
+    """B1.3.3 §4.3.1, §4.3.3."""
+    with pytest.raises(RejectedError):
+        sdk.write(a_message(refers_to="the first one"))
+    for first, second in (("", ""), ("1", "1"), ("one", "2")):
+        documents = (Document(id="1", index=first, texts=("a",)), Document(id="2", index=second, texts=("b",)))
+        with pytest.raises(RejectedError):
+            sdk.write(a_message(documents=documents))
+
+
+def test_the_names_of_elements_are_those_of_the_schema_to_the_letter() -> None:
+    """recipientID, ContentText: the prose writes others, and the XSD decides."""
+    for before, after in ((b"recipientID", b"recipientId"), (b"ContentText", b"contentText")):
+        assert {why for why, _, _ in faults_of(MIN.replace(before, after))} == {Why.STRUCTURE}
+
+
 # --- hostile documents -----------------------------------------------------------------------------------------------
 
 DOCTYPES = [
