@@ -65,6 +65,7 @@ from gateway.ports import (
     Vault,
     Worksheets,
 )
+from gateway.preflight import Preflight
 from gateway.presence import Presence
 from gateway.printing import Printing
 from gateway.queue import Queue
@@ -163,6 +164,7 @@ class Gateway:
     watching: Watching
     register: Register
     address_books: AddressBooks
+    preflight: Preflight
     review: Review
     inspection: Inspection
     handover: Handover
@@ -348,6 +350,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         watching=Watching(store, rights, sessions, presence, clock),
         register=register,
         address_books=AddressBooks(store, directory, auditor, clock),
+        preflight=Preflight(store, directory, channels, clock),
         review=review,
         inspection=Inspection(store, vault, review, integrator, rights, auditor, clock),
         handover=handover,

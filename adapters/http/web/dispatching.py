@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ from adapters.http.web.deskroutes import act, page
 from adapters.http.web.fields import shown
 from adapters.http.web.frame import told
 from adapters.http.web.nav import Link
-from adapters.http.web.words import N_
+from adapters.http.web.words import CHANNEL, N_
 from gateway.advice import CATEGORY_SWEDISH
 from gateway.casefile import Address, Desk, Place
 from gateway.compose import attachment_permitted, classes_of
@@ -38,9 +38,10 @@ from gateway.errors import (
 )
 from gateway.forms import Form
 from gateway.forms.names import REFERRAL
-from gateway.model.base import DraftId, MessageId
+from gateway.model.base import DraftId, InboxId, MessageId
 from gateway.model.classes import Stage
 from gateway.model.decision import RecipientDecision
+from gateway.preflight import Goes, Look
 from gateway.sending import Preview
 
 UNDO_SECONDS: Final = 10
@@ -152,11 +153,14 @@ async def _check(
     addresses = await call.gateway.casework.addresses(call.signed, desk.draft.id)
     picked = [address for address in addresses if address.id in chosen]
     shares: list[Share] = []
+    looks: Mapping[InboxId, Look] = {}
+    files = await call.gateway.attachments.listed(call.signed, desk.draft.id)
     if not desk.faults and picked:
         try:
             preview = await call.gateway.sending.preview(call.signed, desk.draft.id, [one.id for one in picked])
-            files = await call.gateway.attachments.listed(call.signed, desk.draft.id)
             shares = _shares(call, desk, preview, picked, [(file.file.name, file.category) for file in files])
+            goes = [Goes(file.file.name, file.file.media_type, file.file.size) for file in files]
+            looks = await call.gateway.preflight.look([place.inbox.id for one in picked for place in one.places], goes)
         except TOLD as trouble:
             refused = refused or trouble
     denied = any(share.denied for share in shares)
@@ -173,6 +177,8 @@ async def _check(
         desk=desk,
         picked=picked,
         shares=shares,
+        looks=looks,
+        ways={channel: call.tr(word) for channel, word in CHANNEL.items()},
         missing=[(fault, _section_name(desk.form, fault)) for fault in desk.faults],
         refused=told(refused, call.lang) if refused is not None and not denied else "",
         sendable=bool(shares) and not denied and jav != "ja",
@@ -180,7 +186,7 @@ async def _check(
         jav_asked=question,
         jav=jav,
         answers=_answers(desk),
-        files=await call.gateway.attachments.listed(call.signed, desk.draft.id),
+        files=files,
         key=key or secrets.token_urlsafe(18),
         reply=reply,
         query=query,
