@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from gateway.errors import ConflictError, DecisionStaleError, IntegrityError, NotFoundError
-from gateway.model import ROWS, carrying, directory, identity, keys, log, path, queue
+from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -225,6 +225,11 @@ class MemoryStore:
     async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
         found = [row for row in self._rows(path.Notice) if row.inbox == inbox and row.state == "pending"]
         return sorted(found, key=lambda row: (row.created_at, row.id))[:limit]
+
+    async def notice_mails_due(self, *, now: Instant, limit: int) -> list[notices.NoticeMail]:
+        queued = notices.NoticeState.QUEUED
+        found = [row for row in self._rows(notices.NoticeMail) if row.state is queued and row.due_at <= now]
+        return sorted(found, key=lambda row: (row.due_at, row.inbox, row.user))[:limit]
 
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         return sorted((row for row in self._rows(path.Arrival) if row.message == message), key=lambda row: row.id)

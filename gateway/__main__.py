@@ -272,6 +272,10 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
             from adapters.smtp.connect import connected
 
             gateway.channels.connect(connected(settings, gateway.directory, gateway.ports.clock))
+        if settings.notice_sender:
+            from adapters.smtp.connect import notices
+
+            gateway.noticing.connect(notices(settings, gateway.ports.clock), place=settings.public_url)
         yield
 
 

@@ -61,6 +61,8 @@ class AuditAction(StrEnum):
     HANDED_TO_NEIGHBOUR = "handed_to_neighbour"
     RECEIVED = "received"
     ANNOUNCED = "announced"
+    NOTIFIED = "notified"
+    NOTICES_CHOSEN = "notices_chosen"
     ARRIVAL_REFUSED = "arrival_refused"
     RETRIED = "retried"
     DELIVERED = "delivered"

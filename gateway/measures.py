@@ -45,6 +45,7 @@ class Job(StrEnum):
     SWEEP = "sweep"
     EXCHANGE = "exchange"
     CARRY = "carry"
+    NOTICES = "notices"
 
 
 class Counted(StrEnum):

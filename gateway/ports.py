@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from gateway.measures import UNMEASURED as UNMEASURED
 from gateway.measures import Metrics as Metrics
-from gateway.model import carrying, directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import (
     AdministrationId,
     AttachmentId,
@@ -196,6 +196,9 @@ class Store(Protocol):
 
     async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
         """What an inbox is still to be told, oldest first."""
+
+    async def notice_mails_due(self, *, now: Instant, limit: int) -> list[notices.NoticeMail]:
+        """Mails to members that are queued and due, the oldest first."""
 
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         """What came in as this message: one for each inbox that it was addressed to."""

@@ -93,6 +93,12 @@ class Settings(BaseModel):
     smtp_domains: dict[str, str] = Field(
         default_factory=dict, description="Domäner som nås direkt på en egen värd, alltid med kontrollerad TLS."
     )
+    notice_sender: str = Field(
+        default="", description="Avsändare av aviseringar till användarna; tom: inga aviseringar."
+    )
+    notice_domains: list[str] = Field(
+        default_factory=list, description="Arbetsgivarnas e-postdomäner; alla andra adresser är privata."
+    )
     smtp_bounce_address: str = Field(default="", description="Adressen som studsar och kvittenser kommer till.")
     smime_keys: Path | None = Field(default=None, description="Katalog med funktionernas nycklar och certifikat.")
     smime_partners: Path | None = Field(default=None, description="Katalog med mottagarnas certifikat.")

@@ -45,6 +45,8 @@ from gateway.integrity import Integrity
 from gateway.items import Items
 from gateway.loads import Loads
 from gateway.members import Members
+from gateway.notice_choices import NoticeChoices
+from gateway.noticing import Noticing
 from gateway.opening import Opening
 from gateway.parcels import Parcels
 from gateway.ports import (
@@ -147,6 +149,8 @@ class Gateway:
     announcements: Announcements
     carrying: Carrying
     printing: Printing
+    noticing: Noticing
+    notice_choices: NoticeChoices
     bell: Bell
     opening: Opening
     answers: Answers
@@ -280,6 +284,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     )
     loads, aftermath = Loads(store, integrity, auditor, clock), Aftermath(store, ports.shred, clock)
     carrying = Carrying(store, rights, integrity, vault, directory, loads, aftermath, auditor, clock)
+    noticing = Noticing(store, directory, integrity, vault, auditor, clock)
     return Gateway(
         ports=ports,
         forms=forms,
@@ -320,6 +325,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             freshness,
             clock,
         ),
+        noticing=noticing,
+        notice_choices=NoticeChoices(store, noticing, vault, auditor, clock),
         intake=Intake(
             store,
             ports.blobs,

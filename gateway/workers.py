@@ -27,6 +27,7 @@ SWEEP_EVERY_S: Final = 600.0
 TALLY_EVERY_S: Final = 60.0
 EXCHANGE_EVERY_S: Final = 5.0
 CARRY_EVERY_S: Final = 60.0
+NOTICES_EVERY_S: Final = 30.0
 log = structlog.get_logger()
 
 
@@ -39,6 +40,8 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
         group.create_task(_repeated(metrics, Job.CARRY, CARRY_EVERY_S, lambda: by_hand(gateway)))
+        if gateway.noticing.connected is not None:
+            group.create_task(_repeated(metrics, Job.NOTICES, NOTICES_EVERY_S, lambda: notify(gateway)))
         for channel in gateway.channels.neighbours:
             group.create_task(
                 _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(turn, gateway, channel))
@@ -104,6 +107,11 @@ async def repair(gateway: Gateway) -> int:
     since = Instant(gateway.ports.clock.now() - DAY)
     deliveries = await gateway.ports.store.opened_without_receipt(since=since, limit=200)
     return await gateway.opening.missing_receipts(deliveries)
+
+
+async def notify(gateway: Gateway) -> int:
+    """Tell members of what is new in their inboxes, and of inboxes that nobody fetches."""
+    return await gateway.noticing.run_once(await gateway.channel_watch.unfetched())
 
 
 async def sweep(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:

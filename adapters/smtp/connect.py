@@ -12,6 +12,7 @@ from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.kept import Answered, Outcomes
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
+from adapters.smtp.notices import NoticeMailer
 from adapters.smtp.reading import Pins, Reader
 from adapters.smtp.relay import Hop, Relay, Security
 from adapters.smtp.trust import Certificates
@@ -81,6 +82,22 @@ def connected(settings: Settings, directory: Directory, clock: Clock) -> SmimeNe
     except OSError as trouble:
         raise _missing("SAMBUD_SMIME_MAILDIR", maildir) from trouble
     return SmimeNeighbour(relay(settings), certificates, _verp(settings, key), inward, clock)
+
+
+def notices(settings: Settings, clock: Clock) -> NoticeMailer:
+    """Notices to users over the relay.
+
+    Raises:
+        SetupError: the sender is no address, or there is no relay.
+    """
+    try:
+        return NoticeMailer(relay(settings), settings.notice_sender, settings.notice_domains, clock)
+    except UnsafeTextError as fault:
+        raise SetupError(
+            "SAMBUD_NOTICE_SENDER is no plain address",
+            swedish="SAMBUD_NOTICE_SENDER är ingen enkel e-postadress.",
+            next_step="Ange en adress som ingen läser, till exempel svara-inte@kommun.example.",
+        ) from fault
 
 
 def _pins(directory: Directory) -> Pins:

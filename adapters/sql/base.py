@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 from adapters.sql.compiled import Statements
 from gateway.errors import ConflictError, DecisionStaleError
-from gateway.model import carrying, directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -120,6 +120,9 @@ class SqlReadings(ABC):
 
     async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
         return await self._read("notices_waiting", inbox=inbox, limit=limit)
+
+    async def notice_mails_due(self, *, now: Instant, limit: int) -> list[notices.NoticeMail]:
+        return await self._read("notice_mails_due", now=now, limit=limit)
 
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         return await self._read("arrivals_of", message=message)

@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from adapters.sql.codec import codec
 from adapters.sql.tables import TABLES
-from gateway.model import carrying, directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import Row
 from gateway.states import DeliveryState, TaskState
 
@@ -130,6 +130,16 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_t(path.Notice).c.created_at, _t(path.Notice).c.id)
         .limit(bindparam("limit")),
         path.Notice,
+    ),
+    "notice_mails_due": Query(
+        _all(notices.NoticeMail)
+        .where(
+            _t(notices.NoticeMail).c.state == "queued",
+            _t(notices.NoticeMail).c.due_at <= bindparam("now"),
+        )
+        .order_by(_t(notices.NoticeMail).c.due_at, _t(notices.NoticeMail).c.inbox, _t(notices.NoticeMail).c.user)
+        .limit(bindparam("limit")),
+        notices.NoticeMail,
     ),
     "arrivals_of": _where(path.Arrival, "message", order=(_t(path.Arrival).c.id,)),
     "users": _where(identity.User, order=(_t(identity.User).c.id,)),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gateway.model import ROWS, carrying, directory, identity, keys, log, path, queue
+from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import Row
 
 METADATA: Final = sa.MetaData()
@@ -88,6 +88,7 @@ _index(path.DeliveryConsent, "consent")
 _index(path.Receipt, "message")
 _index(path.Conversation, "case")
 _index(path.Notice, "inbox", "state", "created_at")
+_index(notices.NoticeMail, "state", "due_at", "inbox", "user")
 _index(path.Arrival, "message")
 _index(path.SeatAnswer, "case", "-changed_at")
 _index(log.AuditSide, "actor", "at")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.model import carrying, directory, identity, keys, log, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
 from gateway.model.base import Row
 
 #: Every kind of row that a Store keeps, in an order in which they could be created.
@@ -54,6 +54,8 @@ ROWS: Final[tuple[type[Row], ...]] = (
     path.DecisionRecord,
     path.SeatAnswer,
     path.Notice,
+    notices.NoticeChoice,
+    notices.NoticeMail,
     path.IdempotencyRecord,
     queue.Task,
     queue.Claim,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from adapters.smtp.notices import NoticeMailer
+from adapters.smtp.relay import Hop, Relay, Security
 from gateway.directory_file import user_id
 from gateway.model.base import InboxId
 from gateway.sending import Submission
@@ -17,6 +19,15 @@ from tests.county import ALVESTA, SEAT_E
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
+
+
+def notices(site: Site) -> str:
+    """The choice of notices, where there are notices."""
+    relay = Relay(Hop("127.0.0.1", 25, Security.NONE))
+    site.county.gateway.noticing.connect(
+        NoticeMailer(relay, "svara-inte@region.example", ["region.example"], site.county.clock)
+    )
+    return "/aviseringar"
 
 
 def a_message(site: Site) -> str:
@@ -132,6 +143,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/overlamning/{inbox}/{leverans}/utskrift": ("al-sos", lambda site: f"{by_hand(site, taken=True)}/utskrift"),
     "/overlamning/{inbox}/sag/{notis}": ("al-sos", a_saying),
     "/installningar": ("", "/installningar"),
+    "/aviseringar": ("ek-chef", notices),
     "/tillganglighet": ("", "/tillganglighet"),
     "/granssnitt": ("", "/granssnitt"),
     "/granssnitt/{kapitel}": ("", "/granssnitt/4"),

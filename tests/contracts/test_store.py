@@ -12,9 +12,22 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConflictError, DecisionStaleError
 from gateway.model import ROWS
-from gateway.model.base import GATEWAY, SECOND, AdministrationId, CaseId, EnvelopeId, Fact, InboxId, Instant, Row, fact
+from gateway.model.base import (
+    GATEWAY,
+    SECOND,
+    AdministrationId,
+    CaseId,
+    EnvelopeId,
+    Fact,
+    InboxId,
+    Instant,
+    Row,
+    UserId,
+    fact,
+)
 from gateway.model.directory import Listing
 from gateway.model.log import AuditLeaf, AuditSide, LogEntry
+from gateway.model.notices import NoticeKind, NoticeMail, NoticeState
 from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
 from gateway.model.queue import Task
 from gateway.ports import Cursor, Delete, Insert, Store, Update, Work
@@ -353,3 +366,29 @@ async def test_the_listings_of_a_channel_come_by_address_those_that_are_gone_too
     rows = [listing(Channel.SDK, "b#2", Instant(7)), listing(Channel.SDK, "a#1"), listing(Channel.SMIME, "a#1")]
     await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
     assert await store.listings(Channel.SDK) == [rows[1], rows[0]]
+
+
+async def test_mails_to_members_that_are_due_come_oldest_first_and_only_while_they_are_queued(store: Store) -> None:
+    """docs/channels.md §9."""
+    rows = [
+        NoticeMail(
+            administration=AdministrationId("a"),
+            inbox=InboxId("box"),
+            user=UserId(user),
+            kind=NoticeKind.ARRIVED,
+            state=state,
+            due_at=Instant(due),
+            sent_at=Instant(0),
+        )
+        for user, state, due in (
+            ("late", NoticeState.QUEUED, 30),
+            ("second", NoticeState.QUEUED, 20),
+            ("first", NoticeState.QUEUED, 10),
+            ("sent", NoticeState.SENT, 5),
+            ("failed", NoticeState.FAILED, 5),
+        )
+    ]
+    await store.commit(Work(changes=tuple(map(Insert, rows))))
+    found = await store.notice_mails_due(now=Instant(20), limit=10)
+    assert [row.user for row in found] == ["first", "second"]
+    assert len(await store.notice_mails_due(now=Instant(40), limit=1)) == 1

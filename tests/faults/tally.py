@@ -67,6 +67,9 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
     "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
+    "Q11": Kind(
+        "personal data in notices and around sealed mail", "a word of its own in every field, looked for in all"
+    ),
     "Q13": Kind("workers killed at random moments", "SIGKILL to delivery processes with deliveries queued"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q01": Kind("4xx of a mail server at each step", "a scripted server: greeting, EHLO, MAIL, RCPT, DATA, last dot"),

@@ -23,6 +23,7 @@ from adapters.http.web import (
     item,
     live,
     log_pages,
+    notice_page,
     referral,
     registrator,
     search_page,
@@ -46,6 +47,7 @@ CASEWORK: Final[tuple[Route, ...]] = (
 PAGES: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
     *about.ROUTES,
+    *notice_page.ROUTES,
     *api_page.ROUTES,
     *search_page.ROUTES,
     *CASEWORK,

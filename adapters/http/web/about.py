@@ -24,6 +24,7 @@ TOPICS: Final = {
     "logga-in": N_("Logga in och vara inloggad"),
     "kod": N_("Varför en kod till?"),
     "installningar": N_("Språk, färger och text"),
+    "aviseringar": N_("Aviseringar med e-post"),
     "sok": N_("Söka efter ett ärende"),
     "logg": N_("Att granska åtkomstloggen"),
     "bevis": N_("Kontroll och bevis"),

@@ -75,6 +75,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.USERS_READ: N_("Läste användare"),
     AuditAction.SEARCHED: N_("Sökte efter ett ärende"),
     AuditAction.RESTORED: N_("Återställde gatewayen från en säkerhetskopia"),
+    AuditAction.NOTIFIED: N_("Skickade en avisering"),
+    AuditAction.NOTICES_CHOSEN: N_("Ändrade sina aviseringar"),
     AuditAction.ALARM: N_("Larm"),
     AuditAction.SWEPT: N_("Städade bort det som inget behöver"),
 }
@@ -99,6 +101,8 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "signing": N_("Signeringsnyckel"),
     "sign-in-delayed": N_("Många fel i rad, nästa försök får vänta"),
     "bulk-opening": N_("Ovanligt många öppnade på kort tid"),
+    "sent": N_("Skickat"),
+    "not-wanted": N_("Behövdes inte längre"),
     "insecure-way": N_("Ingen säker förbindelse, inget skickades"),
     "envelope-rejected": N_("Kuvertet gick inte att lita på"),
     "integrity-failure": N_("En rad har ändrats utanför systemet"),
