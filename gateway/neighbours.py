@@ -120,7 +120,7 @@ IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.REFUSED: ("Mottagaren tog inte emot meddelandet.", "Ring mottagaren."),
 }
 
-#: The same once nothing is tried any more: what IN_SWEDISH says of the first three would no longer be true.
+#: The same once nothing is tried any more: what IN_SWEDISH says of these would no longer be true.
 ENDED_IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     **IN_SWEDISH,
     Reason.UNREACHABLE: (
@@ -134,6 +134,10 @@ ENDED_IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.NO_RECEIPT: (
         "Ingen kvittens kom från mottagaren.",
         "Ring mottagaren och fråga om meddelandet har kommit fram innan du försöker igen.",
+    ),
+    Reason.INSECURE: (
+        "Förbindelsen till mottagarens system gick inte att skydda.",
+        "Inget har skickats. Skriv ut och lämna för hand om det är bråttom. Kontakta den som sköter anslutningen.",
     ),
 }
 

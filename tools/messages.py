@@ -7,6 +7,7 @@ is left.
 
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
-from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
 
-WEB = Path(__file__).parent.parent / "adapters" / "http" / "web"
+from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH  # noqa: E402  (the checkout is put on the path first)
+
+WEB = ROOT / "adapters" / "http" / "web"
 CATALOGUE = WEB / "locale" / "en" / "LC_MESSAGES" / "sambud.po"
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "tr": None}
 OPTIONS = {"trimmed": "true", "extensions": "jinja2.ext.do"}

@@ -70,6 +70,7 @@ async def watched(
                 gateway.sessions,
                 machine or UnknownMachine(),
                 county.clock,
+                watch=gateway.channel_watch,
                 seconds=seconds,
             ),
             seconds,
