@@ -52,7 +52,7 @@ from gateway.ways import Ways
 LEASE: Final = 10 * MINUTE
 #: No hand-over takes longer; what was begun is found again by its id.
 HAND_OVER_S: Final = 300.0
-ASK_AGAIN: Final = 5 * SECOND
+ASK_AGAIN: Final = SECOND  # the first time; then as long again as it has been on its way
 ASK_AGAIN_LATEST: Final = HOUR
 #: How long a neighbour may owe its receipt before the way counts as gone.
 RECEIPT_WITHIN: Final = 24 * HOUR

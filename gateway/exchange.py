@@ -1,7 +1,8 @@
 """One turn with a neighbour: take in what waits there, hand over what is due, tell what must be told.
 
 Why this exists: the order matters for nobody but the tired: what came in may answer what is about to be asked for
-again, so it comes first. The same turn serves the worker, the demo and the tests.
+again, so it comes first. The whole turn serves the demo and the tests; the worker takes in and hands over side by side,
+so that a hundred arrivals do not keep what a person just sent.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ async def turn(gateway: Gateway, channel: Channel) -> int:
     Raises:
         StoreUnavailableError, StoreFullError: nothing more was taken in; what waits at the neighbour comes again.
     """
+    looked_at = await taken_in(gateway, channel)
+    looked_at += await gateway.channels.run_once(channel)
+    return looked_at + await gateway.announcements.run_once()
+
+
+async def taken_in(gateway: Gateway, channel: Channel) -> int:
+    """Take in what waits at the neighbour; returns how much.
+
+    Raises:
+        StoreUnavailableError, StoreFullError: nothing more was taken in; what waits at the neighbour comes again.
+    """
     neighbour = gateway.channels.neighbours[channel]
     looked_at = 0
     async for arrived in neighbour.arrivals():
         answer = await gateway.intake.take(arrived)
         await neighbour.acknowledge(arrived, answer)
         looked_at += 1
-    looked_at += await gateway.channels.run_once(channel)
-    return looked_at + await gateway.announcements.run_once()
+    return looked_at

@@ -14,9 +14,10 @@ from typing import Final
 import structlog
 
 from gateway.errors import GatewayError, IntegrityError
-from gateway.exchange import turn
+from gateway.exchange import taken_in
 from gateway.measures import Counted, Job
 from gateway.model.base import DAY, HOUR, Instant
+from gateway.model.path import Channel
 from gateway.ports import Metrics
 from gateway.usecases import Gateway
 
@@ -26,6 +27,7 @@ REPAIR_EVERY_S: Final = 30.0
 SWEEP_EVERY_S: Final = 600.0
 TALLY_EVERY_S: Final = 60.0
 EXCHANGE_EVERY_S: Final = 5.0
+HAND_OVER_EVERY_S: Final = 0.5
 CARRY_EVERY_S: Final = 60.0
 NOTICES_EVERY_S: Final = 30.0
 log = structlog.get_logger()
@@ -44,8 +46,9 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
             group.create_task(_repeated(metrics, Job.NOTICES, NOTICES_EVERY_S, lambda: notify(gateway)))
         for channel in gateway.channels.neighbours:
             group.create_task(
-                _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(turn, gateway, channel))
+                _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(_taking_in, gateway, channel))
             )
+            group.create_task(_handing_over(gateway, channel))
         group.create_task(
             _repeated(metrics, Job.SWEEP, SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True)
         )
@@ -62,6 +65,18 @@ async def _delivering(gateway: Gateway) -> None:
     while True:
         if not await _guarded(gateway.ports.metrics, Job.DELIVER, gateway.outbox.run_once):
             await gateway.bell.wait(DELIVER_EVERY_S)
+
+
+async def _taking_in(gateway: Gateway, channel: Channel) -> None:
+    await taken_in(gateway, channel)
+    await gateway.announcements.run_once()
+
+
+async def _handing_over(gateway: Gateway, channel: Channel) -> None:
+    """Hand over and ask as long as something is due; beside taking in, so that neither waits for the other."""
+    while True:
+        if not await _guarded(gateway.ports.metrics, Job.EXCHANGE, lambda: gateway.channels.run_once(channel)):
+            await asyncio.sleep(HAND_OVER_EVERY_S)
 
 
 async def _repeated(

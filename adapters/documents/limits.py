@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import runpy
 import sys
 
 CLONE_NEWUSER = 0x10000000
@@ -46,7 +45,9 @@ def main() -> None:
     confine(int(memory), int(seconds))
     if program[0].endswith(".py"):
         sys.argv = program
-        runpy.run_path(program[0], run_name="__main__")
+        with open(program[0], "rb") as file:  # not runpy: what it imports costs half of a small child's time
+            code = compile(file.read(), program[0], "exec")
+        exec(code, {"__name__": "__main__", "__file__": program[0]})  # noqa: S102 -- a fixed program of ours
     else:
         os.execv(program[0], program)  # noqa: S606 -- a fixed program of ours; no shell
 

@@ -11,7 +11,6 @@ Rules: every wait has an end, every answer a limit, no redirect is followed, no 
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, Final
 import aiohttp
 from joserfc import jwt
 from joserfc.jwk import Key
+from pydantic_core import from_json
 
 from adapters.sdk.api_model import Streamed, Written, entries, written
 from adapters.sdk.model import Message
@@ -241,22 +241,23 @@ class SdkApi:
         return _Token(value, Instant(now + min(life, 1800) * SECOND))
 
 
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytearray:
     octets = bytearray()
     async for piece in response.content.iter_chunked(64 * 1024):
         octets += piece
         if len(octets) > limit:
             raise ServiceAwayError("the answer is larger than an answer can be")
-    return bytes(octets)
+    return octets
 
 
-def _json(octets: bytes, response: aiohttp.ClientResponse) -> Any:
+def _json(octets: bytearray, response: aiohttp.ClientResponse) -> Any:
     """The answer's JSON; an answer of another kind is none, whatever its status says."""
     if not octets:
         return None
     try:
-        return json.loads(octets)
-    except (ValueError, RecursionError):
+        # Read from the octets themselves: a whole message is 40 MB, and its text would be as much again.
+        return from_json(octets, allow_inf_nan=False)
+    except ValueError:
         if 200 <= response.status < 300:
             raise ServiceAwayError("the answer is not JSON") from None
         return None

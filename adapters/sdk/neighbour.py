@@ -11,6 +11,7 @@ is deleted at the service only when it is durable here, or final.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
@@ -18,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from adapters.sdk import status
-from adapters.sdk.api_model import Streamed, message_of
+from adapters.sdk.api_model import PIECE, Streamed, message_of
 from adapters.sdk.client import NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError, reason_of
 from adapters.sdk.model import DIARY_ROOT, Attention, Document, File, Identifier, Message, Party, Reference
@@ -102,20 +103,22 @@ class SdkNeighbour:
 
     async def _arrived(self, identifier: str) -> Arrived | None:
         try:
-            attributes = await self._api.get(identifier)
-            return await self._incoming(attributes) if attributes is not None else None
+            return await self._incoming(await self._api.get(identifier))
         except (ServiceAwayError, NotTakenError) as trouble:
             log.warning("the message service does not hand out", kind=type(trouble).__name__)
         except (RejectedError, ValueError):
             self._leave(identifier, Reason.STRUCTURE)
         return None
 
-    async def _incoming(self, attributes: Mapping[str, Any]) -> Arrived:
-        message = message_of(attributes)
+    async def _incoming(self, attributes: Mapping[str, Any] | None) -> Arrived | None:
+        if attributes is None:
+            return None
+        message, original = message_of(attributes), _said(attributes)
+        del attributes  # 40 MB of base64 that nobody needs any more
         files = [file for document in message.documents for file in document.files]
         held = next((file for file in files if self._documents.may_hold_data(file.octets)), None)
         data = data_for(message.id, await self._documents.data(held.octets)) if held is not None else None
-        return incoming(message, _said(attributes), files, carrier=held if data is not None else None, data=data)
+        return incoming(message, original, files, carrier=held if data is not None else None, data=data)
 
     def _leave(self, identifier: str, reason: Reason) -> None:
         """NEW is final: its sender was told ACCEPTED before we looked, so only a person may take it off the service."""
@@ -241,7 +244,28 @@ def _file(file: File) -> ArrivedFile:
 def _said(attributes: Mapping[str, Any]) -> bytes:
     """What the sender said, without what the service adds and may change: the ground of the fingerprint."""
     kept = {name: value for name, value in attributes.items() if name not in ("messageStatus", "events", "event")}
+    documents = kept.get("digitalDocument")
+    if isinstance(documents, list):
+        kept["digitalDocument"] = [_digested(one) for one in documents]
     return json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()
+
+
+def _digested(document: Any) -> Any:
+    """A document with digests in place of what its files hold."""
+    files = document.get("contentFiles") if isinstance(document, Mapping) else None
+    if not isinstance(files, list):
+        return document
+    return {**document, "contentFiles": [_digest(one) if isinstance(one, Mapping) else one for one in files]}
+
+
+def _digest(file: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = file.get("content")
+    if not isinstance(content, str):
+        return file
+    digest = hashlib.sha256()
+    for at in range(0, len(content), PIECE):
+        digest.update(content[at : at + PIECE].encode())
+    return {**file, "content": digest.hexdigest()}
 
 
 def _address(party: Party) -> str:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from adapters.sdk.faults import Detail, Fault, Why
@@ -107,6 +108,9 @@ def _documents(body: Element) -> Iterator[Fault]:
 
 def decoded(content: str) -> bytes | None:
     """The octets of base64 (RFC 4648); line breaks and blanks may stand in it, nothing else."""
+    if len(content) % 4 == 0:
+        with suppress(ValueError):  # as most write it: no copies, which matters at 40 MB
+            return binascii.a2b_base64(content, strict_mode=True)
     octets = content.encode("ascii", "replace").translate(None, b" \t\r\n")
     if len(octets) % 4 or not _BASE64.fullmatch(octets):
         return None
