@@ -175,7 +175,7 @@ class County:
 
 
 @asynccontextmanager
-async def a_county(folder: Path) -> AsyncIterator[County]:
+async def a_county(folder: Path, directory: str = "") -> AsyncIterator[County]:
     """The gateway in `folder`, wired as the program wires it: SQLite, FULL, key store, folder blobs.
 
     It is made when it is not there; a folder that was made before is opened with the seeds that were kept beside it.
@@ -194,7 +194,7 @@ async def a_county(folder: Path) -> AsyncIterator[County]:
         if new:
             await gateway.register.begin()
             await gateway.integrator.open_year()
-            applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="bench")
+            applied = await gateway.register.apply(directory or demo_directory(), passwords=demo_password, by="bench")
             seeds = {one.login: one.seed.hex() for one in applied.credentials}
             kept.write_text(json.dumps(seeds), "utf-8")
         seeds = json.loads(kept.read_text("utf-8"))

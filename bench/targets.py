@@ -158,6 +158,12 @@ TARGETS: Final = (
         2,
         "×",
     ),
+    _less("S6", "s6_out", "SDK, 30 MB ut: minnestillväxt", "SDK message of 30 MB out: memory growth", 192, 128, "MiB"),
+    _less("S6", "s6_in", "SDK, 30 MB in: minnestillväxt", "… in", 192, 128, "MiB"),
+    Target("SDK", "sdk_minute", "överlämnade på en minut", "messages handed over in a minute", 1000, 1050, ""),
+    _less("SDK", "sdk_p99", "överlämning, p99", "hand-over, p99", 2, 1, "s"),
+    _less("SDK", "sdk_accepted", "överlämning, median", "hand-over, median", 100, 50, "ms"),
+    _less("SDK", "sdk_confirmed", "till kvittensen, median", "from then to the receipt, median", 3, 2, "s"),
     _less("S7", "s7_slope", "minnets lutning under halv last", "memory slope under half load", 2, 1, "MiB/min"),
     _less(
         "S7",
@@ -171,6 +177,7 @@ TARGETS: Final = (
 )
 #: Absolute figures, for orientation: they move with the neighbours of the machine. Swedish, English.
 ORIENTATION: Final[Mapping[str, tuple[str, str]]] = {
+    "sdk_confirmed_p99": ("SDK: till kvittensen, p99, s", "SDK: from hand-over to the receipt, p99, s"),
     "soak_minutes": ("uthållighet: minuter", "soak: minutes"),
     "soak_messages": ("uthållighet: meddelanden", "soak: messages, each sent, delivered and opened"),
     "soak_resident": ("uthållighet: minne till sist, MiB", "soak: resident at the end, MiB"),

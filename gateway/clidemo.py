@@ -115,6 +115,7 @@ SETS = {
     "inbox": "Mät inkorgens sidor med kort och lång historia (P8).",
     "growth": "Mät hur kostnader växer med historien, och kontroll av loggen (P8, P9, kurvor).",
     "peers": "Mät mot andras program, där de finns (P3, P4, P6): se bench/peers.sh.",
+    "sdk": "Mät SDK-klienten mot en låtsad meddelandetjänst: 30 MB ut och in, tusen meddelanden i minuten (S6).",
     "soak": "Mät minne och öppna filer under halv last: två minuter, med --full en halvtimme (S7).",
     "all": "Mät allt.",
 }

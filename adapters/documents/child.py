@@ -80,9 +80,10 @@ class Children:
                 return await _ended(named, given, limits, numbers)
 
 
-async def _ended(program: Sequence[str], given: bytes, limits: Limits, numbers: Sequence[int]) -> Ended:
+async def started(program: Sequence[str], limits: Limits, numbers: Sequence[int] = ()) -> asyncio.subprocess.Process:
+    """A limited process with pipes; `limits.seconds` is its processor time, and whoever waits for it has a clock."""
     limited = [sys.executable, "-I", "-B", str(LIMITS), str(limits.memory), str(int(limits.seconds) + 1), "--"]
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *limited,
         *program,
         stdin=asyncio.subprocess.PIPE,
@@ -93,6 +94,19 @@ async def _ended(program: Sequence[str], given: bytes, limits: Limits, numbers: 
         start_new_session=True,
         pass_fds=tuple(numbers),
     )
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """End it, and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # A pipe that nobody reads to its end would keep `wait` waiting for ever (a child that says too much).
+    process._transport.close()  # type: ignore[attr-defined]
+    await process.wait()
+
+
+async def _ended(program: Sequence[str], given: bytes, limits: Limits, numbers: Sequence[int]) -> Ended:
+    process = await started(program, limits, numbers)
     how, output = How.DONE, b""
     try:
         async with asyncio.timeout(limits.seconds):
@@ -103,11 +117,7 @@ async def _ended(program: Sequence[str], given: bytes, limits: Limits, numbers: 
     except _TooMuchError:
         how = How.TOO_MUCH
     finally:
-        with suppress(ProcessLookupError):  # all that it started goes with it
-            os.killpg(process.pid, signal.SIGKILL)
-        # A pipe that nobody reads to its end would keep `wait` waiting for ever (a child that says too much).
-        process._transport.close()  # type: ignore[attr-defined]
-        await process.wait()
+        await ended(process)
     status = process.returncode or 0
     if how is How.DONE and status < 0:
         how = How.KILLED

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.documents.child import MIB, Children, Limits
+from adapters.documents.makers import MAKING, MAX_PDF, PROGRAM, Makers, framed, unframed
 from gateway.documents import MAX_DATA, DocumentError, Page
 
-HERE: Final = Path(__file__).parent
 NAME: Final = "sambud.json"
 #: As the attachment's name stands in what we write. Without it, nothing is started.
 MARK: Final = b"/UF(sambud.json)"
-MAX_PDF: Final = 20_000_000
-MAKING: Final = Limits(seconds=30, memory=1024 * MIB, output=MAX_PDF)
 READING: Final = Limits(seconds=10, memory=512 * MIB, output=MAX_DATA)
 
 #: What the three families that typst brings can show, by block; the tests print every one of them.
@@ -70,23 +68,24 @@ def lines(text: str) -> list[str]:
 
 
 class PdfDocuments:
-    """The Documents port."""
+    """The Documents port. Pages are read in a process of their own each; they are made in one, or by `makers`."""
 
-    def __init__(self, children: Children | None = None) -> None:
+    def __init__(self, children: Children | None = None, makers: Makers | None = None) -> None:
         self._children = children or Children()
+        self._makers = makers
 
     async def pdf(self, page: Page, data: bytes = b"") -> bytes:
         if len(data) > MAX_DATA:
             raise ValueError("more data than a page may hold")
         given = {"page": json.dumps(_page(page)), **({"data": data.decode()} if data else {})}
-        program = (str(HERE / "make_pdf.py"),)
-        ended = await self._children.run(program, json.dumps(given).encode(), limits=MAKING)
-        if not ended.fine:
-            raise DocumentError(
-                f"the page was not made: {ended.how}, status {ended.status}",
-                swedish="Dokumentet gick inte att skapa.",
-            )
-        return ended.output
+        asked = framed(json.dumps(given).encode())
+        if self._makers is not None:
+            made = await self._makers.make(asked)
+        else:
+            made = unframed((await self._children.run(PROGRAM, asked, limits=MAKING)).output)
+        if not made:
+            raise DocumentError("the page was not made", swedish="Dokumentet gick inte att skapa.")
+        return made
 
     def may_hold_data(self, octets: bytes) -> bool:
         return octets.startswith(b"%PDF-") and len(octets) <= MAX_PDF and MARK in octets
@@ -94,7 +93,7 @@ class PdfDocuments:
     async def data(self, octets: bytes) -> bytes | None:
         if not self.may_hold_data(octets):
             return None
-        program = (str(HERE / "read_pdf.py"), NAME, str(MAX_DATA))
+        program = (str(Path(__file__).with_name("read_pdf.py")), NAME, str(MAX_DATA))
         ended = await self._children.run(program, octets, limits=READING)
         return ended.output if ended.fine else None
 

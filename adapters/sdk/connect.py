@@ -10,6 +10,7 @@ import aiohttp
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from adapters.documents.makers import kept
 from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.neighbour import SdkNeighbour
@@ -30,16 +31,16 @@ async def connected(
     """
     key = _read(RSAKey if algorithm == "RS256" else ECKey, key_file)
     access = Access(base=url, token_url=token_url, client_id=client_id, key=key, algorithm=algorithm)
-    async with aiohttp.ClientSession() as session:
-        yield SdkNeighbour(SdkApi(access, session, clock), addresses, PdfDocuments())
+    async with kept() as makers, aiohttp.ClientSession() as session:
+        yield SdkNeighbour(SdkApi(access, session, clock), addresses, PdfDocuments(makers=makers))
 
 
 @asynccontextmanager
 async def simulated(addresses: Mapping[str, Sequence[str]], clock: Clock) -> AsyncIterator[Mapping[str, SdkNeighbour]]:
     """A simulated service on loopback, and a neighbour for each client, by client id and its addresses."""
-    service, documents = Simulator(clock), PdfDocuments()
-    async with serving(service) as address, aiohttp.ClientSession() as session:
-        found = {}
+    service = Simulator(clock)
+    async with kept() as makers, serving(service) as address, aiohttp.ClientSession() as session:
+        found, documents = {}, PdfDocuments(makers=makers)
         for name, own in addresses.items():
             key = ECKey.generate_key("P-256")
             service.join(name, key, own)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 import unicodedata
@@ -22,6 +24,7 @@ from pypdf.generic import ArrayObject, ByteStringObject, DictionaryObject, NameO
 
 from adapters.documents import pdf as module
 from adapters.documents.child import MIB, Children, Ended, How, Limits
+from adapters.documents.makers import MAX_PDF, Makers, kept
 from adapters.documents.pdf import BLOCKS, MARK, MAY_BREAK, NAME, PdfDocuments, printable, shown
 from gateway.canonical import dumps
 from gateway.documents import MAX_DATA, DocumentError, Page
@@ -99,8 +102,6 @@ def test_qpdf_finds_no_fault(tmp_path: Path) -> None:
         if os.environ.get("SAMBUD_REQUIRE_PEERS") == "1":
             pytest.fail("qpdf is missing: install the Debian package qpdf")
         pytest.skip("qpdf is missing: install the Debian package qpdf")
-    import asyncio
-
     file = tmp_path / "page.pdf"
     file.write_bytes(asyncio.run(PdfDocuments().pdf(a_page(), DATA)))
     done = subprocess.run([program, "--check", str(file)], capture_output=True, text=True, check=False)
@@ -154,8 +155,6 @@ EXAMPLES = [
 @pytest.mark.parametrize("examples", EXAMPLES)
 def test_any_words_make_a_page_and_come_back_exactly(examples: int) -> None:
     """§8.1, §8.2: all of Unicode, forty texts at a time; a lone surrogate is no text, and JSON has none."""
-    import asyncio
-
     documents = PdfDocuments()
 
     @settings(
@@ -191,6 +190,47 @@ async def test_a_page_that_cannot_be_made_is_an_error_that_says_what_to_do() -> 
     with pytest.raises(DocumentError) as told:
         await PdfDocuments(Broken()).pdf(a_page())
     assert told.value.swedish and told.value.next_step
+
+
+async def test_pages_of_one_process_are_those_of_a_fresh_one_and_it_is_replaced() -> None:
+    makers = Makers(most=1, pages=3)
+    several = PdfDocuments(makers=makers)
+    whole = await PdfDocuments().pdf(a_page(), DATA)
+    seen = set()
+    for _ in range(4):
+        assert await several.pdf(a_page(), DATA) == whole
+        seen |= {maker.process.pid for maker in makers._idle}
+    assert len(seen) == 2
+    await makers.close()
+
+
+async def test_a_page_that_cannot_be_made_and_a_process_that_died_cost_the_next_page_nothing() -> None:
+    async with kept(most=1) as makers:
+        documents = PdfDocuments(makers=makers)
+        whole = await documents.pdf(a_page(), DATA)
+        with pytest.raises(DocumentError):
+            await documents.pdf(a_page(title=""), DATA)  # PDF/UA-1 §7.1: a document has a title
+        assert await documents.pdf(a_page(), DATA) == whole
+        os.kill(makers._idle[0].process.pid, signal.SIGKILL)
+        assert await documents.pdf(a_page(), DATA) == whole
+
+
+async def test_who_is_cancelled_takes_the_process_along() -> None:
+    """Half an answer is in its pipe: the next page would be somebody else's."""
+    async with kept(most=1) as makers:
+        documents = PdfDocuments(makers=makers)
+        await documents.pdf(a_page(), DATA)
+        [idle] = makers._idle
+        task = asyncio.create_task(documents.pdf(a_page(), DATA))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert makers._idle == []
+        assert idle.process.returncode is not None
+        other = a_page(reference="AL-26-00018")
+        assert "AL-26-00018" in words(await documents.pdf(other, DATA))
 
 
 async def test_two_mebibytes_of_data_travel_and_more_are_refused_before_anything_is_made() -> None:
@@ -293,7 +333,7 @@ async def test_a_pdf_that_does_not_say_that_it_holds_data_starts_nothing(monkeyp
 
     documents = PdfDocuments(Never())
     whole = await PdfDocuments().pdf(a_page(), DATA)
-    for octets in (b"", b"%PDF-1.7\n%%EOF", whole.replace(MARK, b""), whole + bytes(module.MAX_PDF)):
+    for octets in (b"", b"%PDF-1.7\n%%EOF", whole.replace(MARK, b""), whole + bytes(MAX_PDF)):
         assert not documents.may_hold_data(octets)
         assert await documents.data(octets) is None
     assert documents.may_hold_data(whole)
@@ -303,5 +343,5 @@ def test_the_limits_are_those_of_the_specification() -> None:
     text = (Path(__file__).parent.parent.parent / "docs" / "channels.md").read_text("utf-8")
     assert "20 MB of PDF,\n   2 MiB of data, 10 seconds" in text
     assert Limits(seconds=10, memory=512 * MIB, output=2 * MIB) == module.READING
-    assert module.MAX_PDF == 20_000_000
+    assert MAX_PDF == 20_000_000
     assert all(unicodedata.category(chr(code))[0] != "C" for code in range(0x20, 0x250) if printable(chr(code)))
