@@ -452,6 +452,12 @@ class MemoryStore:
         found = [row for row in self._rows(carrying.HandOver) if row.inbox == inbox and row.state is state]
         return sorted(found, key=lambda row: (-row.created_at, row.id))[:limit]
 
+    async def ended_due(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        ended = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
+        rows = self._rows(path.Delivery)
+        found = [row for row in rows if row.channel is channel and row.state in ended and row.due_at <= now]
+        return sorted(found, key=lambda row: (row.due_at, row.id))[:limit]
+
     async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
         found = [
             row

@@ -160,6 +160,14 @@ class SystemWiring:
                 say(line)
             await asyncio.Event().wait()
 
+    async def simulate_link(self, inboxes: str, users: Sequence[str], port: int, say: Callable[[str], None]) -> None:
+        from adapters.link.connect import offered
+
+        async with offered(inboxes, users, port, SystemClock()) as lines:
+            for line in lines:
+                say(line)
+            await asyncio.Event().wait()
+
     def blobs(self, settings: Settings) -> Blobs:
         from adapters.blobs.folder import FolderBlobs
 
@@ -254,12 +262,12 @@ class SystemWiring:
         return found
 
 
-async def _own_addresses(gateway: Gateway) -> list[str]:
-    """Under which addresses neighbours write to the inboxes that this gateway hosts, over SDK."""
+async def _own_addresses(gateway: Gateway, channel: Channel = Channel.SDK) -> list[str]:
+    """Under which addresses neighbours write to the inboxes that this gateway hosts."""
     directory = await gateway.directory.current()
     own = [inbox for inbox in directory.inboxes.values() if not directory.is_outside(inbox)]
     ways = [route for inbox in own for route in directory.ways_to(inbox.id)]
-    return [route.address for route in ways if route.channel is Channel.SDK]
+    return [route.address for route in ways if route.channel is channel]
 
 
 @asynccontextmanager
@@ -276,7 +284,19 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
             from adapters.smtp.connect import notices
 
             gateway.noticing.connect(notices(settings, gateway.ports.clock), place=settings.public_url)
+        if settings.link_url:
+            gateway.channels.connect(await stack.enter_async_context(_link(settings, gateway)))
         yield
+
+
+@asynccontextmanager
+async def _link(settings: Settings, gateway: Gateway) -> AsyncIterator[Neighbour]:
+    from adapters.link.connect import connected
+
+    secret = settings.link_secret_file.read_text("utf-8").strip() if settings.link_secret_file else ""
+    inboxes = await _own_addresses(gateway, Channel.LINK)
+    async with connected(url=settings.link_url, user=settings.link_user, secret=secret, inboxes=inboxes) as neighbour:
+        yield neighbour
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.model.base import DAY, EnvelopeId, Instant
+from gateway.model.base import DAY, EnvelopeId, Instant, MessageId
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Delivery
 from gateway.ports import Clock, ShredKeys, Store
@@ -18,6 +18,8 @@ from gateway.states import DeliveryState
 
 #: How long a person may try again what failed, and a late receipt is waited for.
 KEPT: Final = 14 * DAY
+#: When what has nothing left to wait for is looked at: an ended delivery's `due_at`.
+NEVER: Final = Instant(2**62)
 OPEN: Final = frozenset({DeliveryState.QUEUED, DeliveryState.ATTEMPTING, DeliveryState.IN_TRANSIT})
 AGAIN: Final = frozenset({DeliveryState.FAILED, DeliveryState.EXPIRED})
 ARRIVED: Final = frozenset({DeliveryState.DELIVERED, DeliveryState.OPENED})
@@ -45,12 +47,12 @@ class Aftermath:
 
     async def ended(self, delivery: Delivery) -> bool:
         """`forget` for the envelope of a delivery that has just ended."""
-        return await self.forget(await ways_gone(self._store, delivery.message, delivery.envelope))
+        return await self.forget(await of_envelope(self._store, delivery.message, delivery.envelope))
 
 
-async def ways_gone(store: Store, message: str, envelope: EnvelopeId) -> list[Delivery]:
-    """Every delivery of one envelope."""
-    return [row for row in await store.deliveries_of(message) if row.envelope == envelope]  # type: ignore[arg-type]
+async def of_envelope(store: Store, message: MessageId, envelope: EnvelopeId) -> list[Delivery]:
+    """Every delivery of one envelope: the ways that were gone, and the one that is."""
+    return [row for row in await store.deliveries_of(message) if row.envelope == envelope]
 
 
 def over(deliveries: Sequence[Delivery], now: Instant) -> bool:

@@ -25,7 +25,7 @@ from gateway.forms import FormCatalogue
 from gateway.forms.names import NOTICE
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, EnvelopeId, MessageId
-from gateway.model.carrying import HandOver
+from gateway.model.carrying import BY_HAND, HandOver
 from gateway.model.classes import Stage
 from gateway.model.directory import Inbox
 from gateway.model.path import Case, Channel, Conversation, Notice, SeatAnswer
@@ -95,7 +95,7 @@ class Announcements:
         parcel = await self._parcel(directory, inbox, notice)
         if parcel is None:
             return await self._settled(notice, "unknown-there")
-        ways = directory.ways_to(inbox.id)
+        ways = [route for route in directory.ways_to(inbox.id) if route.channel not in BY_HAND]
         carried = any(route.channel in self._channels.neighbours for route in ways)
         if not carried or notice.created_at + TOLD_WITHIN <= self._clock.now():
             return await self._by_hand(directory, inbox, notice)

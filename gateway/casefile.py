@@ -93,6 +93,7 @@ class Leg:
     reason: Reason | None = None  # the neighbour's word, while it is tried and after it ended
     again: bool = False  # a person may try the same envelope again
     recall: Recall | None
+    others: tuple[Delivery, ...] = ()  # the other ways of the same envelope, in the order in which they ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -316,10 +316,14 @@ class Casework:
             mine=mine,
             envelope=envelope,
             read=read,
-            legs=tuple([await self._leg(standing, view, message, row) for row in deliveries]) if mine else (),
+            legs=tuple([await self._leg(standing, view, message, *ways) for ways in _recipients(deliveries)])
+            if mine
+            else (),
         )
 
-    async def _leg(self, standing: Standing, view: CaseView, message: Message, delivery: Delivery) -> Leg:
+    async def _leg(
+        self, standing: Standing, view: CaseView, message: Message, delivery: Delivery, *others: Delivery
+    ) -> Leg:
         opened = [r.at for r in view.receipts if r.envelope == delivery.envelope and r.kind is ReceiptKind.OPENED]
         replies = [row.created_at for row in view.messages if row.in_reply_to == message.id]
         ttl = self._forms.get(message.form_type, message.form_version).ttl_days * DAY
@@ -335,6 +339,7 @@ class Casework:
             reason=reason_of(delivery.reason),
             again=again is not None and again.id == delivery.id,
             recall=await self._store.get(Recall, delivery.envelope),
+            others=others,
         )
 
     async def _why(self, delivery: Delivery) -> Why | None:
@@ -354,6 +359,27 @@ class Casework:
         members = await self._members.members(found.id)
         readers = sum(row.state is MembershipState.ACTIVE for row in members)
         return Place(inbox=found, organisation=organisation.name, readers=readers)
+
+
+def _recipients(deliveries: Sequence[Delivery]) -> builtins.list[builtins.list[Delivery]]:
+    """The deliveries by recipient, the one that tells how far it has come first: a message that went two ways is one.
+
+    What arrived first stands first, else what is under way, else what ended last.
+    """
+    found: dict[EnvelopeId, builtins.list[Delivery]] = {}
+    for row in deliveries:
+        found.setdefault(row.envelope, []).append(row)
+    return [
+        [main, *sorted((row for row in rows if row is not main), key=lambda row: row.changed_at)]
+        for rows in found.values()
+        for main in [min(rows, key=_tells)]
+    ]
+
+
+def _tells(row: Delivery) -> tuple[int, int]:
+    if row.delivered_at is not None:
+        return 0, row.delivered_at
+    return (2 if row.state in DEAD else 1), -row.changed_at
 
 
 def _first_words(standing: Standing) -> dict[str, Any]:

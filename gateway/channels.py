@@ -29,6 +29,7 @@ from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, Gat
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import HOUR, MINUTE, SECOND, Fact, Instant
+from gateway.model.carrying import BY_HAND
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Channel, Conversation, Delivery, Envelope, Message, Way
 from gateway.neighbours import PACES, Circuit, Neighbour, Reason, Telling, Told
@@ -107,7 +108,7 @@ class Channels:
     async def run_once(self, channel: Channel) -> int:
         """Hand over what is due on a channel and ask about what is in transit; returns how many were looked at."""
         now = self._clock.now()
-        if channel not in self._neighbours or not self._circuits[channel].closed(now):
+        if channel in BY_HAND or channel not in self._neighbours or not self._circuits[channel].closed(now):
             return 0
         claimed = await self._store.claim_due(
             channel, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=BATCH

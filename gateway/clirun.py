@@ -66,6 +66,9 @@ class Wiring(Protocol):
             SetupError: the port is taken, or a key can be neither read nor made.
         """
 
+    async def simulate_link(self, inboxes: str, users: Sequence[str], port: int, say: Callable[[str], None]) -> None:
+        """A simulated Cosmic Link on `port` until it is ended. Raises SetupError as `simulate_sdk`."""
+
     def store_tools(self) -> StoreTools:
         """What backup, restore and moving a store stand on."""
 

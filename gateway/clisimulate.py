@@ -1,6 +1,7 @@
-"""Commands that stand in for a neighbour, on this computer only (docs/sdk-simulator.md).
+"""Commands that stand in for a neighbour, on this computer only (docs/sdk-simulator.md, docs/link.md).
 
-Why this exists: who builds a client of SDK needs a message service long before anybody is approved for one.
+Why this exists: who builds a client of SDK needs a message service long before anybody is approved for one; and Link
+has none that a machine may ask at all.
 """
 
 from __future__ import annotations
@@ -39,6 +40,29 @@ def simulate_sdk(context: click.Context, clients: tuple[str, ...], keys: Path, p
 
     async def work() -> None:
         await wiring.simulate_sdk(_clients(clients), keys, port, lambda line: click.echo(line))
+
+    run(work())
+
+
+@simulate.command("link")
+@click.option(
+    "--inboxes",
+    type=click.Choice(["SHARED_MUNICIPALITY", "PER_ADMINISTRATION"]),
+    default="PER_ADMINISTRATION",
+    show_default=True,
+    help="En inkorg för hela kommunen (som i dag), eller en för varje förvaltning.",
+)
+@click.option(
+    "--user", "users", multiple=True, required=True, metavar="NAMN=FÖRVALTNING/ENHET", help="En användare i Link."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8091, show_default=True)
+@click.pass_context
+def simulate_link(context: click.Context, inboxes: str, users: tuple[str, ...], port: int) -> None:
+    """En låtsad Cosmic Link: inkorgar, fördelning för hand, läsning tre gånger om dagen (docs/link.md)."""
+    wiring: Wiring = context.obj["wiring"]
+
+    async def work() -> None:
+        await wiring.simulate_link(inboxes, users, port, lambda line: click.echo(line))
 
     run(work())
 

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.aftermath import NEVER
 from gateway.arrival import Content, Joint, Place
 from gateway.attachments import NAMED_WITHIN, check_name, media_type_of, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
@@ -247,7 +248,7 @@ class Intake:
             inbox=recipient.id,
             channel=arrived.channel,
             state=DeliveryState.DELIVERED,
-            due_at=now,
+            due_at=NEVER,
             expires_at=letter.not_after,
             delivered_at=now,
             changed_at=now,

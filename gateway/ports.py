@@ -264,6 +264,9 @@ class Store(Protocol):
     async def hand_overs_of(self, inbox: InboxId, state: HandOverState, *, limit: int) -> list[carrying.HandOver]:
         """The hand-overs of an inbox in one state, newest first."""
 
+    async def ended_due(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        """Deliveries of a channel that have ended, whichever way, and whose `due_at` has come (gateway.closing)."""
+
     async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
         """QUEUED and IN_TRANSIT deliveries of a channel whose time to live has ended."""
 

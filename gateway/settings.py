@@ -80,6 +80,13 @@ class Settings(BaseModel):
     sdk_client_id: str = Field(default="", description="Vem gatewayen är för meddelandetjänsten.")
     sdk_key_file: Path | None = Field(default=None, description="Privat nyckel (PEM) som vi visar att vi är den med.")
     sdk_algorithm: str = Field(default="RS256", pattern=r"^(RS|ES)256$", description="RS256 eller ES256.")
+    link_url: str = Field(
+        default="",
+        pattern=r"^(https?://.{1,500})?$",
+        description="Cosmic Links adress; bara mot simulatorn så länge leverantören inte har något gränssnitt.",
+    )
+    link_user: str = Field(default="", description="Vem gatewayen är för Cosmic Link: en användare för funktionen.")
+    link_secret_file: Path | None = Field(default=None, description="Fil med användarens hemlighet hos Cosmic Link.")
     smtp_host: str = Field(default="", description="E-postservern som tar emot vår post, värd eller värd:port.")
     smtp_security: str = Field(
         default="starttls", pattern=r"^(starttls|tls|none)$", description="none bara till en server på samma dator."

@@ -22,6 +22,7 @@ from gateway.cases import Cases
 from gateway.casework import Casework
 from gateway.channel_watch import UNFETCHED_AFTER, ChannelWatch
 from gateway.channels import Channels
+from gateway.closing import Closing
 from gateway.consents import Consents
 from gateway.decide import Decider, Policy
 from gateway.deliver import Outbox
@@ -148,6 +149,7 @@ class Gateway:
     intake: Intake
     announcements: Announcements
     carrying: Carrying
+    closing: Closing
     printing: Printing
     noticing: Noticing
     notice_choices: NoticeChoices
@@ -311,6 +313,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         channel_watch=channel_watch,
         announcements=Announcements(store, directory, forms, channels, integrity, auditor, clock),
         carrying=carrying,
+        closing=Closing(store, directory, integrity, channels, aftermath, auditor, clock),
         printing=Printing(
             store,
             rights,

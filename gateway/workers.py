@@ -55,9 +55,11 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
 
 
 async def by_hand(gateway: Gateway) -> None:
-    """What people carry: lay out what they are to say, where no neighbour is connected too; end what is too late."""
+    """What people carry: lay out what they are to say, where no neighbour is connected too; end what is too late,
+    and close what is over."""
     await gateway.announcements.run_once()
     await gateway.carrying.run_once()
+    await gateway.closing.run_once()
 
 
 async def _delivering(gateway: Gateway) -> None:

@@ -267,6 +267,9 @@ class SqlReadings(ABC):
     async def hand_overs_of(self, inbox: InboxId, state: HandOverState, *, limit: int) -> list[carrying.HandOver]:
         return await self._read("hand_overs_of", inbox=inbox, state_is=str(state), limit=limit)
 
+    async def ended_due(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
+        return await self._read("ended_due", channel=channel, now=now, limit=limit)
+
     async def overdue(self, channel: path.Channel, *, now: Instant, limit: int) -> list[path.Delivery]:
         return await self._read("overdue", channel=channel, now=now, limit=limit)
 

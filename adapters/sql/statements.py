@@ -57,6 +57,7 @@ _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
 _task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
 _mark = _t(queue.IdentityMark)
 _hand_over = _t(carrying.HandOver)
+_ENDED: Final = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 _OPEN_BY_HAND: Final = (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
 
 
@@ -483,6 +484,17 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_hand_over.c.created_at.desc(), _hand_over.c.id)
         .limit(bindparam("limit")),
         carrying.HandOver,
+    ),
+    "ended_due": Query(
+        _all(path.Delivery)
+        .where(
+            _delivery.c.channel == bindparam("channel"),
+            or_(*(_delivery.c.state == str(state) for state in _ENDED)),
+            _delivery.c.due_at <= bindparam("now"),
+        )
+        .order_by(_delivery.c.due_at, _delivery.c.id)
+        .limit(bindparam("limit")),
+        path.Delivery,
     ),
     "overdue": Query(
         _all(path.Delivery)

@@ -120,6 +120,7 @@ async def test_a_message_waits_is_taken_out_printed_and_handed_over_by_people(ca
     assert (board.loads, [one.id for one, _ in board.done]) == ([], [delivery])
 
 
+@pytest.mark.slow
 async def test_the_printed_text_is_the_same_each_time_and_its_hash_is_kept(carried: Carried) -> None:
     delivery = await carried.taken()
     first = await carried.printing.print(carried.worker, ALVESTA, delivery)
@@ -222,6 +223,7 @@ async def test_what_came_back_and_arrived_after_all_has_arrived(carried: Carried
     assert (await carried.delivery()).state is DeliveryState.DELIVERED
 
 
+@pytest.mark.slow
 async def test_a_withdrawal_cancels_what_nobody_has_taken_out(carried: Carried) -> None:
     await carried.county.gateway.consents.withdraw(carried.worker, ALVESTA, carried.consent.id)
     row = await carried.delivery()

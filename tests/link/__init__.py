@@ -1,0 +1,1 @@
+"""Cosmic Link: the simulator, the client over a real connection, and what must never happen."""
