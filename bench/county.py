@@ -95,12 +95,10 @@ class County:
             recipients=(str(RECIPIENT),),
         )
 
-    def case_message(self, case: CaseId) -> Submission:
+    def case_message(self, case: CaseId, to: str = str(RECIPIENT)) -> Submission:
         """The small message: a kilobyte of text in a case, to one inbox."""
         values = {"text": WORDS * 3 + WORDS[:330], "categories": ["NEED", "SOCIAL"]}
-        return Submission(
-            case=case, form_type="case_message", form_version=1, values=values, recipients=(str(RECIPIENT),)
-        )
+        return Submission(case=case, form_type="case_message", form_version=1, values=values, recipients=(to,))
 
     async def deliver(self) -> int:
         """Deliver everything that is due; returns how many."""
@@ -178,7 +176,8 @@ class County:
 async def a_county(folder: Path, directory: str = "") -> AsyncIterator[County]:
     """The gateway in `folder`, wired as the program wires it: SQLite, FULL, key store, folder blobs.
 
-    It is made when it is not there; a folder that was made before is opened with the seeds that were kept beside it.
+    It is made with `directory` (the demo's) when it is not there; a folder that was made before is opened with the
+    seeds that were kept beside it.
     """
     wiring = SystemWiring()
     settings = Settings(

@@ -79,7 +79,7 @@ async def measure(
     which: str, *, rounds: int, quick: bool, full: bool, peers: Path | None, say: Callable[[str], None]
 ) -> Report:
     """Run a set; what it takes is in docs/performance.md."""
-    from bench import accepting, files, growth, memory, sdk, soak, starting, together
+    from bench import accepting, dead, files, growth, memory, sdk, soak, starting, together
     from bench.peers import rows
 
     report = Report(quick)
@@ -91,8 +91,9 @@ async def measure(
         "peers": (rows.measure,),
         "soak": (soak.measure,),
         "sdk": (sdk.measure,),
+        "channels": (dead.measure,),
     }
-    sets["all"] = (*path, growth.measure, rows.measure, sdk.measure, soak.measure)
+    sets["all"] = (*path, growth.measure, rows.measure, sdk.measure, dead.measure, soak.measure)
     async with AsyncExitStack() as stack:
         task = asyncio.current_task()
         if task is not None:  # ended from outside, it still ends its peers and takes its folders away

@@ -164,6 +164,24 @@ TARGETS: Final = (
     _less("SDK", "sdk_p99", "överlämning, p99", "hand-over, p99", 2, 1, "s"),
     _less("SDK", "sdk_accepted", "överlämning, median", "hand-over, median", 100, 50, "ms"),
     _less("SDK", "sdk_confirmed", "till kvittensen, median", "from then to the receipt, median", 3, 2, "s"),
+    _less(
+        "S5",
+        "s5_local",
+        "10 000 väntar på en död granne: inom Sambud, p99 mot utan kön",
+        "10,000 wait for a dead neighbour: inside the gateway, p99 against without them",
+        1.4,
+        1.2,
+        "×",
+    ),
+    _less(
+        "S5",
+        "s5_channel",
+        "10 000 väntar på en död granne: en annan kanal, p99 mot utan kön",
+        "… over a channel that answers",
+        1.4,
+        1.2,
+        "×",
+    ),
     _less("S7", "s7_slope", "minnets lutning under halv last", "memory slope under half load", 2, 1, "MiB/min"),
     _less(
         "S7",
@@ -178,6 +196,13 @@ TARGETS: Final = (
 #: Absolute figures, for orientation: they move with the neighbours of the machine. Swedish, English.
 ORIENTATION: Final[Mapping[str, tuple[str, str]]] = {
     "sdk_confirmed_p99": ("SDK: till kvittensen, p99, s", "SDK: from hand-over to the receipt, p99, s"),
+    "dead_local_free": ("inom Sambud, p99 utan kö, ms", "inside, p99 without a queue, ms"),
+    "dead_local_full": (
+        "inom Sambud, p99 med 10 000 i kö, ms",
+        "inside, p99 with 10,000 queued for a dead neighbour, ms",
+    ),
+    "dead_channel_free": ("annan kanal, p99 utan kö, ms", "another channel, p99 without a queue, ms"),
+    "dead_channel_full": ("annan kanal, p99 med 10 000 i kö, ms", "another channel, p99 with 10,000 queued, ms"),
     "soak_minutes": ("uthållighet: minuter", "soak: minutes"),
     "soak_messages": ("uthållighet: meddelanden", "soak: messages, each sent, delivered and opened"),
     "soak_resident": ("uthållighet: minne till sist, MiB", "soak: resident at the end, MiB"),

@@ -110,10 +110,11 @@ class Channels:
         now = self._clock.now()
         if channel in BY_HAND or channel not in self._neighbours or not self._circuits[channel].closed(now):
             return 0
+        most = self._circuits[channel].most(BATCH)
         claimed = await self._store.claim_due(
-            channel, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=BATCH
+            channel, now=now, lease_until=Instant(now + LEASE), owner=self._owner, limit=most
         )
-        waiting = await self._store.in_transit(channel, now=now, limit=BATCH)
+        waiting = await self._store.in_transit(channel, now=now, limit=most)
         async with asyncio.TaskGroup() as group:
             for delivery in claimed:
                 group.create_task(self._guarded(delivery, self._hand_over(delivery)))

@@ -116,6 +116,7 @@ SETS = {
     "growth": "Mät hur kostnader växer med historien, och kontroll av loggen (P8, P9, kurvor).",
     "peers": "Mät mot andras program, där de finns (P3, P4, P6): se bench/peers.sh.",
     "sdk": "Mät SDK-klienten mot en låtsad meddelandetjänst: 30 MB ut och in, tusen meddelanden i minuten (S6).",
+    "channels": "Mät hur länge andra väntar när en granne är borta och 10 000 leveranser väntar på den (S5).",
     "soak": "Mät minne och öppna filer under halv last: två minuter, med --full en halvtimme (S7).",
     "all": "Mät allt.",
 }

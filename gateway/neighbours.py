@@ -322,7 +322,11 @@ PACES: Final[Mapping[Channel, Pace]] = {
 
 @dataclass(slots=True)
 class Circuit:
-    """Whether a neighbour is worth asking: opens after three failures in a row, for longer each time (§2.3)."""
+    """Whether a neighbour is worth asking: opens after three failures in a row, for longer each time (§2.3).
+
+    Attempts side by side fail together: what fails while it is open was begun before, and says nothing new. After the
+    pause one attempt is made for all; it closes the circuit, or opens it again at once.
+    """
 
     failures: int = 0
     opened: int = 0
@@ -335,9 +339,15 @@ class Circuit:
     def closed(self, now: Instant) -> bool:
         return now >= self.until
 
+    def most(self, batch: int) -> int:
+        """How many may be tried at once: one, when the circuit was open and nothing has worked since."""
+        return 1 if self.opened else batch
+
     def failed(self, now: Instant) -> None:
+        if not self.closed(now):
+            return
         self.failures += 1
-        if self.failures >= self.FAILURES:
+        if self.failures >= self.FAILURES or self.opened:
             pause = min(self.FIRST_US * 2**self.opened, self.LONGEST_US)
             self.opened, self.failures, self.until = min(self.opened + 1, 16), 0, Instant(now + pause)
 

@@ -135,10 +135,10 @@ def test_a_pace_gives_up_so_long_after_the_first_failure_and_never_after_the_for
 
 def test_a_circuit_opens_after_three_failures_in_a_row_for_longer_each_time_and_closes_when_one_works() -> None:
     now, circuit = ManualClock().now(), Circuit()
+    for _ in range(2):
+        circuit.failed(now)
+        assert circuit.closed(now)
     for seconds in (30, 60, 120, 240, 480, 900, 900):
-        for _ in range(2):
-            circuit.failed(now)
-            assert circuit.closed(now)
         circuit.failed(now)
         assert circuit.until == now + seconds * 1_000_000
         assert not circuit.closed(Instant(circuit.until - 1))
@@ -146,3 +146,15 @@ def test_a_circuit_opens_after_three_failures_in_a_row_for_longer_each_time_and_
     circuit.worked()
     assert circuit.closed(now)
     assert dataclasses.replace(circuit).opened == 0
+
+
+def test_attempts_side_by_side_open_a_circuit_once_and_one_is_made_for_all_after_the_pause() -> None:
+    """§2.3: what fails while it is open was begun before; thirty-two at once are no thirty-two tries in a row."""
+    now, circuit = ManualClock().now(), Circuit()
+    assert circuit.most(32) == 32
+    for _ in range(32):
+        circuit.failed(now)
+    assert circuit.until == now + 30_000_000
+    assert circuit.most(32) == 1
+    circuit.worked()
+    assert circuit.most(32) == 32

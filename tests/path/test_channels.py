@@ -377,7 +377,12 @@ async def test_three_failures_open_the_circuit_and_the_queue_waits_unclaimed(pai
     pair.first.clock.advance(10 * SECOND)
     assert await pair.first.gateway.channels.run_once(WIRE) == 0
     pair.first.clock.advance(30 * SECOND)
-    assert await pair.first.gateway.channels.run_once(WIRE) > 0
+    pair.one.away = 1
+    assert await pair.first.gateway.channels.run_once(WIRE) == 1  # one for all
+    assert not pair.first.gateway.channels.circuit(WIRE).closed(pair.first.clock.now())
+    pair.first.clock.advance(61 * SECOND)
+    assert await pair.first.gateway.channels.run_once(WIRE) == 1
+    assert await pair.first.gateway.channels.run_once(WIRE) > 1
 
 
 async def test_a_channel_envelope_opens_for_no_member_and_an_inbox_envelope_for_no_worker(pair: Pair) -> None:

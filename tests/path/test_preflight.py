@@ -7,19 +7,22 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import aiohttp
 import pytest
 
+from adapters.http.api import ROUTES as API
 from adapters.http.server import application, listening
 from adapters.http.web import NAV
 from adapters.http.web.frame import Web
 from gateway.errors import StoreUnavailableError
+from gateway.factors import code_for
 from gateway.forms.demo import demo_referral
 from gateway.model.base import MINUTE, SECOND
 from gateway.model.path import Channel
 from gateway.neighbours import Reason, Seen, Telling
 from gateway.neighbours import Told as Answer
 from gateway.preflight import Goes, Look
-from tests.county import ALVESTA, SEAT_E, SEAT_N, County, a_county
+from tests.county import ALVESTA, SEAT_E, SEAT_N, County, a_county, password_of
 from tests.neighbours import Wire, address_of, seen_from
 from tests.path.test_address_book import as_the_directory_says, read
 from tests.path.test_pages import TABLE, Browser, a_browser
@@ -149,6 +152,39 @@ async def test_a_channel_that_nobody_connected_is_said_and_nothing_else_is_known
     assert (found.connected, found.away, found.exists, found.not_promised) == (False, False, None, ())
 
 
+async def test_the_api_says_the_same_in_its_preview(county: County, neighbour: Told) -> None:
+    neighbour.seen = Seen(exists=True, max_octets=30_000_000)
+    token = await _token(county)
+    signed = await county.gateway.sessions.authenticate(token)
+    case, _ = await county.consented_case(signed)
+    draft = await county.gateway.drafts.create(
+        signed, ALVESTA, case.id, "placement_referral", 1, demo_referral(county.today)
+    )
+    async with listening(application(county.gateway, API), "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{address}/api/v1/drafts/{draft.id}/preview"
+        async with http.post(url, json={"recipients": ["remissgrupp"]}, headers=headers) as answer:
+            lines = {line["inbox"]: line["ahead"] for line in (await answer.json())["recipients"]}
+    assert lines[SEAT_E] == {
+        "channel": "sdk",
+        "afterwards": ["handover"],
+        "connected": True,
+        "away": False,
+        "exists": True,
+        "as_of": county.clock.now(),
+        "in_book": False,
+        "reached_on": "",
+        "max_octets": 30_000_000,
+        "too_large": False,
+        "not_promised": [],
+    }
+
+
+async def _token(county: County) -> str:
+    code = code_for(county.seeds["al-sos"], county.clock.now())
+    return (await county.gateway.sign_in.sign_in("al-sos", password_of("al-sos"), code)).token
+
+
 # --- on the page -----------------------------------------------------------------------------------------------------
 
 
@@ -198,8 +234,9 @@ async def test_the_page_warns_of_an_address_that_is_gone_and_still_offers_to_sen
 async def test_the_page_says_that_a_channel_is_away_or_was_never_connected(county: County, worker: Browser) -> None:
     assert "Kanalen är inte ansluten" in await check(worker)
     county.gateway.channels.connect(Told(seen=Seen(exists=True)))
-    for _ in range(9):  # long enough for a sign-in
-        county.gateway.channels.circuit(Channel.SDK).failed(county.clock.now())
+    circuit = county.gateway.channels.circuit(Channel.SDK)
+    for _ in range(6):  # long enough for a sign-in
+        circuit.failed(max(county.clock.now(), circuit.until))
     text = await check(worker)
     assert "Kanalen svarar inte just nu" in text
     assert "Mottagarens system känner till adressen, svar" in text

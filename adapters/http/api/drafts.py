@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -22,9 +23,12 @@ from adapters.http.api.shapes import (
 )
 from adapters.http.parameters import AFTER, limit
 from adapters.http.routes import Call, Model, Tag
+from gateway.consents import STOCKHOLM
 from gateway.errors import InvalidFormError, RecipientError, RefusedError, StepUpRequiredError, UnknownFormError
-from gateway.model.base import CaseId, DraftId, InboxId
+from gateway.model.base import SECOND, CaseId, DraftId, InboxId
 from gateway.model.classes import Stage
+from gateway.model.path import Channel
+from gateway.preflight import Goes, Look
 
 MOST_RECIPIENTS: Final = 64
 To = Annotated[list[Address], Field(max_length=MOST_RECIPIENTS, examples=[["remissgrupp"]])]
@@ -69,6 +73,39 @@ class Recipients(Model):
     recipients: To
 
 
+class AheadLine(Model):
+    """What is known of a recipient outside before anything is sent; none of it stops a sending."""
+
+    channel: Channel
+    afterwards: tuple[Channel, ...]
+    connected: bool
+    away: bool
+    exists: bool | None = Field(description="Tom när ingen kan säga det.")
+    as_of: At = Field(description="När det stod i adressboken (in_book) eller mottagarens system svarade.")
+    in_book: bool
+    reached_on: str = Field(description="Dagen då något senast kom fram dit; tom när inget har gjort det.")
+    max_octets: int = Field(ge=0, description="I allt, som filerna blir på vägen; 0 när ingen gräns är känd.")
+    too_large: bool
+    not_promised: tuple[str, ...] = Field(description="Filer av ett slag som mottagaren inte har lovat att ta emot.")
+
+    @classmethod
+    def from_look(cls, look: Look) -> AheadLine:
+        reached = datetime.fromtimestamp(look.reached_at / SECOND, STOCKHOLM).date() if look.reached_at else ""
+        return cls(
+            channel=look.channel,
+            afterwards=look.afterwards,
+            connected=look.connected,
+            away=look.away,
+            exists=look.exists,
+            as_of=look.as_of,
+            in_book=look.in_book,
+            reached_on=str(reached),
+            max_octets=look.max_octets,
+            too_large=look.too_large,
+            not_promised=look.not_promised,
+        )
+
+
 class PreviewLine(Model):
     """What one inbox would get: names of fields sent and held back; with `denied` nothing, and why."""
 
@@ -81,6 +118,7 @@ class PreviewLine(Model):
     reason: str
     next_step: str
     rules: tuple[str, ...]
+    ahead: AheadLine | None = Field(description="Om mottagaren finns utanför Sambud; annars tom.")
 
 
 class PreviewBody(Model):
@@ -170,7 +208,11 @@ async def list_addresses(call: Call) -> AddressList:
 
 async def preview_draft(call: Call) -> PreviewBody:
     body: Recipients = call.body
-    seen = await call.gateway.sending.preview(call.signed, DraftId(call.part("draft")), body.recipients)
+    draft = DraftId(call.part("draft"))
+    seen = await call.gateway.sending.preview(call.signed, draft, body.recipients)
+    files = await call.gateway.attachments.listed(call.signed, draft)
+    goes = [Goes(file.file.name, file.file.media_type, file.file.size) for file in files]
+    looks = await call.gateway.preflight.look([one.inbox for one in seen.decision.recipients], goes)
     return PreviewBody(
         recipients=[
             PreviewLine(
@@ -183,6 +225,7 @@ async def preview_draft(call: Call) -> PreviewBody:
                 reason=decided.reason,
                 next_step=decided.next_step,
                 rules=tuple(decided.rules),
+                ahead=AheadLine.from_look(looks[decided.inbox]) if decided.inbox in looks else None,
             )
             for decided in seen.decision.recipients
         ]
