@@ -28,6 +28,8 @@ from gateway.ports import Clock
 
 MAX_ANSWER: Final = 45_000_000  # a message of 30 MB, and what surrounds it
 MAX_SMALL: Final = 1_000_000
+#: Brackets and commas of an answer: 45 MB of `[],` would be a gigabyte of lists.
+MOST_PARTS: Final = 2_000_000
 #: A token is renewed this long before it ends.
 EARLY: Final = MINUTE
 ASSERTION_LIFE_S: Final = 60
@@ -254,6 +256,8 @@ def _json(octets: bytearray, response: aiohttp.ClientResponse) -> Any:
     """The answer's JSON; an answer of another kind is none, whatever its status says."""
     if not octets:
         return None
+    if sum(octets.count(mark) for mark in (b"{", b"[", b",")) > MOST_PARTS:
+        raise ServiceAwayError("the answer has more parts than an answer can have")
     try:
         # Read from the octets themselves: a whole message is 40 MB, and its text would be as much again.
         return from_json(octets, allow_inf_nan=False)

@@ -22,6 +22,8 @@ MAX_OCTETS: Final = 30_000_000
 MAX_DEPTH: Final = 32
 MAX_ELEMENTS: Final = 20_000
 MAX_ATTRIBUTES: Final = 16
+MAX_NAMESPACES: Final = 1_000  # declarations in all: every element may repeat its own
+MAX_NAME: Final = 1_000  # characters, with its namespace
 PIECE: Final = 64 * 1024
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 _DECLARED: Final = re.compile(rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -51,7 +53,7 @@ def parse(octets: bytes) -> Element:
     _check_head(octets)
     # huge_tree: a file is one text of up to thirty million characters; what it no longer limits is counted here.
     parser = etree.XMLPullParser(
-        events=("start", "end"),
+        events=("start", "end", "start-ns"),
         huge_tree=True,
         resolve_entities=False,
         load_dtd=False,
@@ -60,14 +62,21 @@ def parse(octets: bytes) -> Element:
         remove_pis=True,
     )
     try:
-        depth = elements = 0
+        depth = elements = namespaces = 0
         for at in range(0, len(octets), PIECE):
             parser.feed(octets[at : at + PIECE])
             for event, element in parser.read_events():
+                if event == "start-ns":
+                    namespaces += 1
+                    if namespaces > MAX_NAMESPACES:
+                        raise NotWellFormedError("more namespaces than a message can have")
+                    continue
                 depth += 1 if event == "start" else -1
                 elements += event == "start"
                 if depth > MAX_DEPTH or elements > MAX_ELEMENTS or len(element.attrib) > MAX_ATTRIBUTES:
                     raise NotWellFormedError("nested or branched beyond what a message can be")
+                if len(element.tag) > MAX_NAME:
+                    raise NotWellFormedError("a name longer than any in a message")
                 if str(element.tag).startswith(_INCLUDE):
                     raise NotWellFormedError("a document that includes others")
         return parser.close()

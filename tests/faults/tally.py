@@ -79,6 +79,14 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "Q04": Kind("no TLS that holds", "STARTTLS not offered, written over, failing; certificates wrong in one way each"),
     "Q05": Kind("worker killed at each step", "SIGKILL by strace at each call of a delivery"),
+    "Q06": Kind("the same arrival a hundred times at once", "SDK messages taken in side by side; also over SQLite"),
+    "Q07": Kind("another content or sender under a known id", "an SDK message changed in one place each"),
+    "Q14": Kind(
+        "a message service that answers nonsense", "a real server: redirects, bombs, cuts, half and endless answers"
+    ),
+    "X02": Kind("external entities, inclusions, schemas in XML", "documents of every kind, before anything is parsed"),
+    "X03": Kind("XML that grows, nests or branches", "generated documents; octets, processor time and depth bounded"),
+    "X04": Kind("mutated messages and receipts", "hypothesis, from the official examples"),
     "W01": Kind(
         "objects of others", "every route with an object x people it does not concern, real ids against absent"
     ),

@@ -169,31 +169,6 @@ async def _api(answer: Answer, use: Callable[[SdkApi], Any]) -> None:
         await use(SdkApi(access, session, ManualClock(), timeout_s=5))
 
 
-HOSTILE: dict[str, Answer] = {
-    "not JSON": lambda _: web.Response(text="<html>"),
-    "a redirect to another host": lambda _: web.Response(status=302, headers={"Location": "http://127.0.0.2:9/"}),
-    "50 MB": lambda _: web.Response(body=b" " * 50_000_000, content_type="application/json"),
-    "nested beyond reading": lambda _: web.Response(body=b"[" * 200_000, content_type="application/json"),
-    "500": lambda _: web.Response(status=500),
-    "503": lambda _: web.Response(status=503, headers={"Retry-After": "5"}),
-    "429": lambda _: web.Response(status=429),
-    "always 401": lambda _: web.Response(status=401),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_a_service_that_answers_nonsense_is_away_and_nothing_is_followed_or_believed(name: str) -> None:
-    """Q14: bounded, no follow to another host, the message is kept for another try."""
-
-    async def use(api: SdkApi) -> None:
-        for call in (api.send(a_message()), api.get(ID), api.waiting("x"), api.delete(ID)):
-            with pytest.raises(ServiceAwayError):
-                await call
-
-    await _api(HOSTILE[name], use)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "title", "told"),
