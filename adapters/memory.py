@@ -32,7 +32,7 @@ from gateway.model.base import (
     VersionedRow,
 )
 from gateway.ports import Clock, Committed, Cursor, Delete, Insert, QueueSigns, Update, Work
-from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, HandOverState, TaskState, step
+from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, HandOverState, QuarantineState, TaskState, step
 
 R = TypeVar("R", bound=Row)
 Key = tuple[str | int, ...]
@@ -361,6 +361,10 @@ class MemoryStore:
             and (row.envelope, path.ReceiptKind.OPENED) not in receipts
         ]
         return sorted(found, key=lambda row: row.id)[:limit]
+
+    async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
+        found = [row for row in self._rows(path.Quarantined) if row.state is state]
+        return sorted(found, key=lambda row: (-row.since, row.attachment))[:limit]
 
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
         found = [row for row in self._rows(queue.Task) if row.inbox == inbox and row.state is TaskState.OPEN]

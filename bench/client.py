@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from bench.child import answer, quiet
 from bench.wire import PIECE, Wire, request
 from gateway.errors import GatewayError
+from gateway.forms.demo import pdf_around
 
-HEAD: Final = b"%PDF-1.7\n% a file to measure, not a document\n"
 SENT: Final = "/api/v1/messages/direct"
 OPENINGS: Final = 50  # of one session, before the reader takes the next: a window covers 60
 
@@ -207,16 +207,26 @@ async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> 
             f"Content-Type: multipart/form-data; boundary={mark}\r\n"
             f"Content-Length: {len(before) + size + len(after)}\r\n\r\n".encode()
         )
-        wire.writer.write(before + HEAD)
-        piece, left = secrets.token_bytes(PIECE), size - len(HEAD)
+        head, tail = _pdf(size)
+        wire.writer.write(before + head)
+        piece, left = secrets.token_bytes(PIECE), size - len(head) - len(tail)
         while left:
             wire.writer.write(piece[:left])
             left -= min(left, PIECE)
             await wire.writer.drain()
-        wire.writer.write(after)
+        wire.writer.write(tail + after)
         (await wire.answer()).require(201)
     finally:
         wire.close()
+
+
+def _pdf(size: int) -> tuple[bytes, bytes]:
+    """What stands around a page's content so that the whole is a PDF of `size` octets, which the gateway looks into."""
+    length = size - 800
+    for _ in range(3):  # the length of the content stands in what surrounds it
+        head, tail = pdf_around(length)
+        length = size - len(head) - len(tail)
+    return head, tail
 
 
 async def _download(port: int, token: str, path: str, size: int, secure: bool) -> None:

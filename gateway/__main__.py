@@ -26,6 +26,7 @@ from gateway.model.keys import KeyRecordKind
 from gateway.model.path import Channel
 from gateway.neighbours import Neighbour
 from gateway.ports import UNMEASURED, Blobs, Clock, Metrics, Store, TileStore
+from gateway.screening import Screening
 from gateway.sessions import SessionRules
 from gateway.settings import Settings
 from gateway.usecases import Gateway, Options, Ports, build
@@ -349,6 +350,7 @@ def _ports(
     settings: Settings,
     metrics: Metrics = UNMEASURED,
 ) -> Ports:
+    from policies import attachments
     from policies.engine import CedarPolicy
     from policies.priority import BoardPriority
 
@@ -366,9 +368,22 @@ def _ports(
         shred=keyring.shred,
         maker=keyring.maker,
         priority=BoardPriority(),
+        screening=_screening(settings),
+        files=attachments.load(settings.attachment_policy),
         metrics=metrics,
         machine=_machine(settings),
     )
+
+
+def _screening(settings: Settings) -> Screening:
+    """A child process that looks into files, and the scanner that the settings name."""
+    from adapters.documents.examiner import ChildExaminer
+
+    if not settings.clamd:
+        return Screening(ChildExaminer())
+    from adapters.scan.clamd import Clamd
+
+    return Screening(ChildExaminer(), Clamd(settings.clamd))
 
 
 def _options(settings: Settings) -> Options:

@@ -4,52 +4,42 @@ Why this exists: a file must never lie readable anywhere on the way. The first o
 checked before a byte is read, and what is stored is ciphertext under a key of its own that only the payloads of the
 recipients who may have the file will hold (docs/envelope.md).
 
-Rules: a type outside the allow-list is refused by content, never by what the sender calls it; archives are refused;
-no verdict, no attachment. Malware scanning is not here yet: the verdict is the type check.
+Rules: what a function takes is its policy's to say (`gateway.filepolicy`), by content and never by what the sender
+calls it; both looks of `gateway.screening` are taken at what was sealed, before a row names it; no verdict, no file.
 """
 
 from __future__ import annotations
 
 import codecs
 import dataclasses
+import functools
 import hashlib
 import json
 import secrets
-import unicodedata
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
-
-import puremagic
 
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.drafts import Drafts
-from gateway.errors import AttachmentError, InvalidRequestError, NotFoundError
+from gateway.errors import InvalidRequestError, NotFoundError
+from gateway.filepolicy import FilePolicy, Takes
+from gateway.filetypes import SNIFF_BYTES, TEXT, Fault, FileRefusedError, check_name, media_type_of
 from gateway.model.base import MINUTE, AdministrationId, AttachmentId, DraftId, Fact, Instant
 from gateway.model.classes import Category
-from gateway.model.path import Attachment, AttachmentState
-from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Delete, Insert, Store, Work, Worksheets
-from gateway.rights import Rights
+from gateway.model.directory import Inbox
+from gateway.model.path import Attachment, AttachmentState, Channel, Draft
+from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Change, Clock, Delete, Insert, Store, Work, Worksheets
+from gateway.quarantine import Quarantine
+from gateway.rights import Rights, Standing
+from gateway.screening import Screening, Verdict
 from gateway.sessions import Signed
 
-MAX_ATTACHMENTS: Final = 20
 #: The sweeper takes a blob that no row named for an hour. A process that was stopped in between names it too late.
 NAMED_WITHIN: Final = 30 * MINUTE
-MAX_NAME_BYTES: Final = 255
-SNIFF_BYTES: Final = 4096
 _COLUMN: Final = "sealed"
-_TEXT: Final = "text/plain"
-#: What may travel: content type by content -> the suffixes that it may be called by.
-ALLOWED: Final = {
-    "application/pdf": (".pdf",),
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg"),
-    _TEXT: (".txt",),
-}
-# Cc controls, Cf formats (bidi overrides among them), Zl/Zp separators, Cs lone surrogates (UAX #9; RFC 6266 §4.3).
-_FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,52 +49,6 @@ class Stored:
     row: Attachment
     file: AttachmentKey
     category: Category
-
-
-def check_name(name: str) -> str:
-    """`name`, when it is safe to show, store and offer for download.
-
-    Raises:
-        AttachmentError: empty, over 255 octets, a path, or characters that control or reorder text.
-    """
-    trouble = ""
-    if not name.strip() or name in {".", ".."}:
-        trouble = "Filen saknar namn."
-    elif any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
-        trouble = "Filnamnet innehåller osynliga tecken eller radbrytningar."
-    elif len(name.encode()) > MAX_NAME_BYTES:
-        trouble = "Filnamnet är för långt (högst 255 byte)."
-    elif "/" in name or "\\" in name or ":" in name:
-        trouble = "Filnamnet innehåller en sökväg."
-    if trouble:
-        raise AttachmentError(
-            "the file name cannot be used", swedish=trouble, next_step="Byt namn på filen och ladda upp den igen."
-        )
-    return unicodedata.normalize("NFC", name)
-
-
-def media_type_of(name: str, head: bytes) -> str:
-    """The type of a file by its first octets, which must agree with the suffix of its name.
-
-    Raises:
-        AttachmentError: a type that is not allowed, or a name that claims another.
-    """
-    suffix = "." + name.rpartition(".")[2].lower()
-    found = _TEXT
-    try:
-        found = puremagic.from_string(head, mime=True) or _TEXT
-    except (puremagic.PureError, ValueError):
-        if b"\x00" in head:
-            found = ""
-    if found not in ALLOWED and suffix == ".txt" and b"\x00" not in head:
-        found = _TEXT  # magic tables take short texts for all sorts of things; the UTF-8 check below decides
-    if found not in ALLOWED or suffix not in ALLOWED[found]:
-        raise AttachmentError(
-            "the file type is not allowed",
-            swedish="Filtypen tas inte emot.",
-            next_step="Skicka som PDF, PNG, JPEG eller ren text (.txt). Utkastet och andra filer är kvar.",
-        )
-    return found
 
 
 class Attachments:
@@ -118,6 +62,9 @@ class Attachments:
         drafts: Drafts,
         sealer: AttachmentSealer,
         worksheets: Worksheets,
+        screening: Screening,
+        quarantine: Quarantine,
+        policy: FilePolicy,
         auditor: Auditor,
         clock: Clock,
         *,
@@ -129,6 +76,9 @@ class Attachments:
         self._drafts = drafts
         self._sealer = sealer
         self._worksheets = worksheets
+        self._screening = screening
+        self._quarantine = quarantine
+        self._policy = policy
         self._auditor = auditor
         self._clock = clock
         self._max_bytes = max_bytes
@@ -139,24 +89,28 @@ class Attachments:
         """Check, seal and store one file of a draft.
 
         Args:
-            chunks: the plaintext in pieces of any size; at most the configured size in all (100 MB by default).
+            chunks: the plaintext in pieces of any size; at most what the function's policy says (100 MB by default).
 
         Raises:
-            AttachmentError: bad name, refused type, too large, or a twenty-first file. Nothing of it is kept.
+            FileRefusedError: bad name, refused type or structure, malware, too large, or one too many. Nothing of it is
+                kept; what its content was refused for is logged.
             StoreFullError: no space; nothing of it is kept.
         """
         name = check_name(name)
         draft = await self._drafts.find(signed, draft_id)
         standing = await self._rights.act(signed, draft.inbox, AccessAction.UPLOAD_ATTACHMENT)
-        if len(await self._store.attachments_of(draft_id)) >= MAX_ATTACHMENTS:
-            raise AttachmentError(
-                "a draft holds at most 20 attachments",
-                swedish="Högst 20 bilagor kan följa med.",
-                next_step="Ta bort en bilaga, eller skicka resten i ett eget meddelande.",
+        takes = self.taken_by(standing.inbox)
+        if len(await self._store.attachments_of(draft_id)) >= takes.max_files:
+            swedish = f"Högst {takes.max_files} bilagor kan följa med."
+            raise FileRefusedError(Fault.TOO_MANY, swedish=swedish)
+        try:
+            file, blob, verdict = await screened_file(
+                self._sealer, self._blobs, self._screening, draft.administration, name, chunks, takes
             )
-        file, blob = await sealed_file(
-            self._sealer, self._blobs, draft.administration, name, chunks, max_bytes=self._max_bytes
-        )
+        except FileRefusedError as refused:
+            await self._refused(standing, draft, refused)
+            raise
+        clean = verdict is Verdict.CLEAN
         named_by = Instant(self._clock.now() + NAMED_WITHIN)
         attachment = file.id
         row = Attachment(
@@ -165,7 +119,7 @@ class Attachments:
             draft=draft.id,
             inbox=draft.inbox,
             epoch=draft.epoch,
-            state=AttachmentState.ACCEPTED,
+            state=AttachmentState.ACCEPTED if clean else AttachmentState.QUARANTINED,
             blob=blob,
             size=file.sealed_size,
             sha256=file.sealed_sha256,
@@ -187,12 +141,55 @@ class Attachments:
             role=standing.role,
             object=attachment,
             case=draft.case,
-            outcome="accepted",
+            outcome=str(row.state),
         )
+        changes: list[Change] = [Insert(row)]
+        if not clean:
+            changes.append(await self._quarantine.row(standing.inbox, attachment, file.sealed_size, Channel.LOCAL))
         # A crash before this commit leaves a blob that no row names: the worker sweeps it.
         expects = tuple(named_until(fact, named_by) for fact in standing.facts)
-        await self._store.commit(Work(expects=expects, changes=(Insert(row),), entries=(entry,)))
+        await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
         return row
+
+    def taken_by(self, inbox: Inbox) -> Takes:
+        """What a function takes; the gateway's own limit holds for all."""
+        takes = self._policy.of(inbox)
+        return dataclasses.replace(takes, max_bytes=min(takes.max_bytes, self._max_bytes))
+
+    async def released(self, signed: Signed, standing: Standing, files: Sequence[Stored]) -> None:
+        """Return only when every file of a draft may leave; a verdict that is missing is asked for now.
+
+        Raises:
+            FileWaitsError, FileRefusedError: one may not; nothing was sent, the draft is kept.
+        """
+        for stored in files:
+            await self._quarantine.require(
+                stored.row.id,
+                functools.partial(self._plain, stored.file, stored.row),
+                signed=signed,
+                administration=stored.row.administration,
+                role=standing.role,
+            )
+
+    async def _refused(self, standing: Standing, draft: Draft, refused: FileRefusedError) -> None:
+        """Slips of the hand are told and forgotten; what a file holds is logged, and malware is an alarm (X10)."""
+        if refused.fault in (Fault.NAME, Fault.EMPTY, Fault.TOO_LARGE):
+            return
+        malware = refused.fault is Fault.MALWARE
+        entry = await self._auditor.entry(
+            AuditAction.ALARM if malware else AuditAction.FILE_REFUSED,
+            administration=draft.administration,
+            actor=standing.signed.user,
+            role=standing.role,
+            object=draft.id,
+            case=draft.case,
+            outcome=str(refused.fault),
+            detail={"inbox": draft.inbox, "channel": str(Channel.LOCAL)},
+        )
+        await self._store.commit(Work(entries=(entry,)))
+
+    def _plain(self, file: AttachmentKey, row: Attachment) -> AsyncIterator[bytes]:
+        return self._sealer.open(file, row.administration, self._blobs.read(row.blob))
 
     async def listed(self, signed: Signed, draft_id: DraftId) -> list[Stored]:
         """The attachments of a draft in an inbox of yours, for a page; oldest first."""
@@ -215,6 +212,7 @@ class Attachments:
         draft = await self._drafts.find(signed, draft_id)
         standing = await self._rights.act(signed, row.inbox, AccessAction.READ)
         stored = await self._open(signed, row)
+        await self.released(signed, standing, [stored])
         entry = await self._auditor.entry(
             AuditAction.ATTACHMENT_READ,
             administration=row.administration,
@@ -225,7 +223,7 @@ class Attachments:
             outcome="permit",
         )
         await self._store.commit(Work(expects=standing.facts, entries=(entry,)))
-        return stored.file, self._sealer.open(stored.file, row.administration, self._blobs.read(row.blob))
+        return stored.file, self._plain(stored.file, row)
 
     async def _own(self, signed: Signed, draft_id: DraftId, attachment: AttachmentId) -> Attachment | None:
         draft = await self._drafts.find(signed, draft_id)
@@ -261,25 +259,49 @@ class Attachments:
         return Stored(row, file, Category(described["category"]))
 
 
+async def screened_file(
+    sealer: AttachmentSealer,
+    blobs: Blobs,
+    screening: Screening,
+    administration: AdministrationId,
+    name: str,
+    chunks: AsyncIterator[bytes],
+    takes: Takes,
+) -> tuple[AttachmentKey, str, Verdict]:
+    """Check, seal, store and screen one file; gives its key and the name of its blob, which no row names yet.
+
+    It is screened as it was stored, at the disk's pace: no caller who sends slowly holds a scanner.
+
+    Raises:
+        FileRefusedError: bad name, refused type or structure, malware, or too large. Nothing of it is kept.
+    """
+    file, blob = await sealed_file(sealer, blobs, administration, name, chunks, takes)
+    try:
+        verdict = await screening.look(file.media_type, lambda: sealer.open(file, administration, blobs.read(blob)))
+    except FileRefusedError:
+        await blobs.delete(blob)
+        raise
+    return file, blob, verdict
+
+
 async def sealed_file(
     sealer: AttachmentSealer,
     blobs: Blobs,
     administration: AdministrationId,
     name: str,
     chunks: AsyncIterator[bytes],
-    *,
-    max_bytes: int,
+    takes: Takes,
 ) -> tuple[AttachmentKey, str]:
     """Check, seal and store one file; gives its key and the name of its blob, which no row names yet.
 
     Raises:
-        AttachmentError: bad name, refused type, or too large. Nothing of it is kept.
+        FileRefusedError: bad name, refused type, or too large. Nothing of it is kept.
     """
     name = check_name(name)
     attachment = AttachmentId(str(uuid.uuid4()))
     blob = secrets.token_hex(16)  # random: a blob's name tells nothing
     key = sealer.new_key()
-    plain = _Checked(chunks, name, max_bytes)
+    plain = _Checked(chunks, name, takes)
     sealed = _Measured(sealer.seal(key, administration, attachment, plain.pieces()))
     await blobs.put(blob, sealed.pieces())
     file = AttachmentKey(
@@ -320,10 +342,10 @@ def _describe(file: AttachmentKey, category: Category) -> bytes:
 class _Checked:
     """Plaintext on its way to the sealer: sniffed, counted, and for text checked to be UTF-8."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], name: str, max_bytes: int) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], name: str, takes: Takes) -> None:
         self._chunks = chunks
         self._name = name
-        self._max_bytes = max_bytes
+        self._takes = takes
         self.media_type = ""
         self.size = 0
 
@@ -341,41 +363,31 @@ class _Checked:
                 yield head
         if not self.media_type:
             if not head:
-                raise AttachmentError(
-                    "the file is empty", swedish="Filen är tom.", next_step="Kontrollera filen och försök igen."
-                )
+                raise FileRefusedError(Fault.EMPTY)
             self._decide_type(head)
             yield head
         self._check_text(b"", final=True)
 
     def _decide_type(self, head: bytes) -> None:
-        self.media_type = media_type_of(self._name, head[:SNIFF_BYTES])
+        self.media_type = media_type_of(self._name, head[:SNIFF_BYTES], self._takes.types)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._check_text(head)
 
     def _check_text(self, chunk: bytes, *, final: bool = False) -> None:
-        if self.media_type != _TEXT:
+        if self.media_type != TEXT:
             return
         try:
             text = self._decoder.decode(chunk, final)
         except UnicodeDecodeError:
             text = "\x00"
         if "\x00" in text:
-            raise AttachmentError(
-                "the text file is not UTF-8",
-                swedish="Textfilen är inte ren text (UTF-8).",
-                next_step="Spara filen som UTF-8 eller som PDF och ladda upp den igen.",
-            )
+            raise FileRefusedError(Fault.NOT_TEXT)
 
     def _count(self, chunk: bytes) -> None:
         self.size += len(chunk)
-        if self.size > self._max_bytes:
-            megabytes = self._max_bytes // 1_000_000
-            raise AttachmentError(
-                f"the file is larger than {self._max_bytes} octets",
-                swedish=f"Filen är för stor (högst {megabytes} MB).",
-                next_step="Dela upp eller komprimera dokumentet. Utkastet och andra filer är kvar.",
-            )
+        if self.size > self._takes.max_bytes:
+            megabytes = self._takes.max_bytes // 1_000_000
+            raise FileRefusedError(Fault.TOO_LARGE, swedish=f"Filen är för stor (högst {megabytes} MB).")
 
 
 class _Measured:

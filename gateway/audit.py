@@ -51,6 +51,8 @@ class AuditAction(StrEnum):
     CASE_OPENED = "case_opened"
     DRAFT_OPENED = "draft_opened"
     ATTACHMENT_ADDED = "attachment_added"
+    FILE_REFUSED = "file_refused"
+    FILE_RELEASED = "file_released"
     CONSENT_RECORDED = "consent_recorded"
     CONSENT_REFUSED = "consent_refused"
     CONSENT_WITHDRAWN = "consent_withdrawn"

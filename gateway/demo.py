@@ -18,7 +18,7 @@ from gateway.client import Client
 from gateway.consents import STOCKHOLM
 from gateway.errors import GatewayError, NotFoundError
 from gateway.factors import code_for
-from gateway.forms.demo import demo_answer, demo_consent, demo_referral
+from gateway.forms.demo import demo_answer, demo_consent, demo_pdf, demo_referral
 from gateway.identity import SignedIn
 from gateway.model.base import SECOND, EnvelopeId, InboxId, MessageId
 from gateway.model.classes import Category
@@ -266,4 +266,4 @@ async def _delivered(gateway: Gateway) -> None:
 
 
 async def _file() -> AsyncIterator[bytes]:
-    yield b"%PDF-1.7\n% ett exempel, inte en handling\n" + b"Utdrag ur utredningen, avidentifierat. " * 500
+    yield demo_pdf()

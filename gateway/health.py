@@ -28,6 +28,7 @@ from gateway.measures import ChannelSigns, Signs
 from gateway.model.base import GATEWAY, SECOND, Instant
 from gateway.ports import Blobs, Clock, Machine, ShredKeys, Store, Vault
 from gateway.presence import Presence
+from gateway.quarantine import MOST_SHOWN, Quarantine
 from gateway.sessions import Sessions
 
 CHECK_S: Final = 2.0
@@ -133,6 +134,7 @@ class Health:
         clock: Clock,
         *,
         watch: ChannelWatch,
+        quarantine: Quarantine,
         reserve_percent: int = 5,  # "5 % of disk is reserved for the log" (security-decisions H2)
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -146,6 +148,7 @@ class Health:
         self._machine = machine
         self._clock = clock
         self._watch = watch
+        self._quarantine = quarantine
         self._reserve = reserve_percent
         self._seconds = seconds
         self._lock = asyncio.Lock()
@@ -184,6 +187,7 @@ class Health:
         state = await self._or_none(self.log_state())
         channels = await self._or_none(self._channels())
         unfetched = await self._or_none(self._watch.unfetched())
+        files = await self._or_none(self._quarantine.waiting(most=MOST_SHOWN))
         return Signs(
             at=now,
             ready=readiness.checks,
@@ -198,6 +202,9 @@ class Health:
             unfetched_s=_waited(min((one.oldest for one in unfetched), default=None), now)
             if unfetched is not None
             else None,
+            waiting_files=files[0] if files else None,
+            waiting_files_s=_waited(files[1], now) if files else None,
+            scanner_answers=await self._or_none(self._quarantine.scanner_answers()),
             sessions=self._sessions.used_lately(),
             streams=self._presence.watchers,
             space=await asyncio.to_thread(self._machine.space),

@@ -11,22 +11,25 @@ answer; sealing needs public records alone, so nobody who takes in can read an i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from gateway.aftermath import NEVER
 from gateway.arrival import Content, Joint, Place
-from gateway.attachments import NAMED_WITHIN, check_name, media_type_of, named_until, sealed_file
+from gateway.attachments import NAMED_WITHIN, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
 from gateway.belonging import Belonging
 from gateway.consents import Consents
 from gateway.contents import Contents
 from gateway.deliver import delivered_task, new_delivery_id, notice
 from gateway.directory import Directory, Snapshot
-from gateway.errors import AttachmentError, ConflictError, EnvelopeError
+from gateway.errors import ConflictError, EnvelopeError
+from gateway.filepolicy import FilePolicy, Takes
+from gateway.filetypes import SNIFF_BYTES, Fault, FileRefusedError, check_name, media_type_of
 from gateway.forms import FormCatalogue
 from gateway.forms.names import NOTICE
 from gateway.integrity import Integrity
@@ -58,20 +61,13 @@ from gateway.ports import (
     Vault,
     Work,
 )
+from gateway.quarantine import Quarantine
+from gateway.screening import Screening, Verdict
 from gateway.states import DeliveryState
 
 #: An address that a directory gives to whoever is not in it: "Okänd avsändare".
 ANYBODY: Final = "*"
-MAX_FILES: Final = 20
-MAX_FILE: Final = 100_000_000
 log = structlog.get_logger()
-
-
-class Scanner(Protocol):
-    """Looks for malware."""
-
-    async def clean(self, octets: bytes) -> bool:
-        """Whether nothing was found. Raises StoreUnavailableError when there is no verdict: nothing is taken then."""
 
 
 class Intake:
@@ -90,7 +86,9 @@ class Intake:
         attachments: AttachmentSealer,
         auditor: Auditor,
         clock: Clock,
-        scanner: Scanner | None = None,
+        screening: Screening,
+        quarantine: Quarantine,
+        policy: FilePolicy,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -104,7 +102,9 @@ class Intake:
         self._attachments = attachments
         self._auditor = auditor
         self._clock = clock
-        self._scanner = scanner
+        self._screening = screening
+        self._quarantine = quarantine
+        self._policy = policy
 
     async def take(self, arrived: Arrived) -> Answer:
         """Take one arrival; what is answered is durable.
@@ -131,15 +131,16 @@ class Intake:
         read = self._contents.of(arrived)
         if arrived.carrier is not None and read.data is None:  # no form of ours: the page is all there is of it
             arrived = dataclasses.replace(arrived, carrier=None, files=(arrived.carrier, *arrived.files))
-        reason = await self._unfit(arrived)
-        if reason is not Reason.NONE:
-            return await self._refused(arrived, recipient, fingerprint, reason)
+        try:
+            waiting = await self._screened(arrived, self._policy.of(recipient))
+        except FileRefusedError as refused:
+            return await self._refused(arrived, recipient, fingerprint, refused.reason)
         try:
             content, joint = await self._contents.signed(directory, read)
         except EnvelopeError:
             return await self._refused(arrived, recipient, fingerprint, Reason.SIGNATURE)
         try:
-            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint)
+            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint, waiting)
         except ConflictError:
             # The same arrival in two hands at once: one wins, and its answer holds for both.
             known = await self._store.get(Arrival, arrived.channel, arrived.id)
@@ -155,17 +156,24 @@ class Intake:
             return Answer(Reason.DUPLICATE)
         return Answer(Reason(known.answer), repeated=True)
 
-    async def _unfit(self, arrived: Arrived) -> Reason:
-        if len(arrived.files) > MAX_FILES:
-            return Reason.TOO_LARGE
-        for file in (*((arrived.carrier,) if arrived.carrier else ()), *arrived.files):
-            try:
-                media_type_of(check_name(file.name), file.octets[:4096])
-            except AttachmentError:
-                return Reason.TYPE
-            if self._scanner is not None and not await self._scanner.clean(file.octets):
-                return Reason.MALWARE
-        return Reason.NONE
+    async def _screened(self, arrived: Arrived, takes: Takes) -> frozenset[int]:
+        """The places of those files that have no verdict yet. What only carried a form is looked at and not kept.
+
+        Raises:
+            FileRefusedError: one of them may not come in; one fault refuses the whole.
+        """
+        if len(arrived.files) > takes.max_files:
+            raise FileRefusedError(Fault.TOO_MANY)
+        if arrived.carrier is not None:
+            await self._looked(arrived.carrier, takes)
+        verdicts = [await self._looked(file, takes) for file in arrived.files]
+        return frozenset(place for place, verdict in enumerate(verdicts) if verdict is not Verdict.CLEAN)
+
+    async def _looked(self, file: ArrivedFile, takes: Takes) -> Verdict:
+        kind = media_type_of(check_name(file.name), file.octets[:SNIFF_BYTES], takes.types)
+        if len(file.octets) > takes.max_bytes:
+            raise FileRefusedError(Fault.TOO_LARGE)
+        return await self._screening.look(kind, functools.partial(_pieces, file.octets))
 
     async def _refused(self, arrived: Arrived, recipient: Inbox, fingerprint: bytes, reason: Reason) -> Answer:
         row = self._arrival(arrived, recipient, MessageId(""), fingerprint, reason)
@@ -184,7 +192,21 @@ class Intake:
             case=None,
             outcome=str(reason),
         )
-        await self._store.commit(Work(changes=(Insert(row),) if row else (), entries=(entry,)))
+        entries = [entry]
+        if reason is Reason.MALWARE:  # an incident, and not only a refusal (SDK: SAD §6.1)
+            entries.append(
+                await self._auditor.entry(
+                    AuditAction.ALARM,
+                    administration=recipient.administration,
+                    actor=None,
+                    role="worker",
+                    object=object,
+                    case=None,
+                    outcome=str(reason),
+                    detail={"inbox": recipient.id},
+                )
+            )
+        await self._store.commit(Work(changes=(Insert(row),) if row else (), entries=tuple(entries)))
 
     # --- sealed ------------------------------------------------------------------------------------------------------
 
@@ -197,15 +219,19 @@ class Intake:
         content: Content,
         joint: Joint | None,
         fingerprint: bytes,
+        waiting: frozenset[int],
     ) -> Answer:
         now = self._clock.now()
         place = await self._belonging.place(directory, arrived, sender, recipient, content)
         message, new_message = await self._message(arrived, place, content, joint, now)
-        files, rows = [], []
+        files, rows = list[AttachmentKey](), list[EnvelopeAttachment]()
+        held: list[Change] = []
         envelope_id = EnvelopeId(str(uuid.uuid4()))
-        for file in arrived.files:
+        for number, file in enumerate(arrived.files):
             key, blob = await self._sealed_file(recipient, message, file)
             files.append(key)
+            if number in waiting:
+                held.append(await self._quarantine.row(recipient, key.id, key.sealed_size, arrived.channel))
             rows.append(
                 EnvelopeAttachment(
                     administration=recipient.administration, envelope=envelope_id, attachment=key.id, blob=blob
@@ -267,6 +293,7 @@ class Intake:
             Insert(envelope),
             Insert(sealed.wrap),
             *map(Insert, rows),
+            *held,
             Insert(delivery),
             Insert(receipt),
             Insert(delivered_task(envelope, message, now)),
@@ -345,16 +372,13 @@ class Intake:
         )
 
     async def _sealed_file(self, recipient: Inbox, message: Message, file: ArrivedFile) -> tuple[AttachmentKey, str]:
-        async def pieces() -> AsyncIterator[bytes]:
-            yield file.octets
-
         return await sealed_file(
             self._attachments,
             self._blobs,
             message.administration,
             file.name,
-            pieces(),
-            max_bytes=MAX_FILE,
+            _pieces(file.octets),
+            self._policy.of(recipient),
         )
 
     async def _record(self, message: Message, arrived: Arrived) -> DecisionRecord:
@@ -390,6 +414,10 @@ class Intake:
             at=self._clock.now(),
             references=references,
         )
+
+
+async def _pieces(octets: bytes) -> AsyncIterator[bytes]:
+    yield octets
 
 
 def _is_uuid(text: str) -> bool:

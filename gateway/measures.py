@@ -95,6 +95,7 @@ VALUES: Final[Mapping[Counted, tuple[str, frozenset[str]]]] = {
                 "sign-in-delayed",
                 "bulk-opening",
                 "envelope-rejected",
+                "malware",
                 "time-went-backwards",
                 "insecure-way",
             }
@@ -183,6 +184,9 @@ class Signs:
     channels: tuple[ChannelSigns, ...] = ()
     unfetched: int | None = None  # inboxes in which work has lain unopened for too long
     unfetched_s: float | None = None  # how long the oldest of it has; 0 when there is none
+    waiting_files: int | None = None  # files without a verdict, counted to 200
+    waiting_files_s: float | None = None  # how long the oldest of them has waited; 0 when there is none
+    scanner_answers: bool | None = None  # None: no malware scanner is set up
     sessions: int = 0
     streams: int = 0
     space: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # place -> (free, size) in octets

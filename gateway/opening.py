@@ -58,6 +58,7 @@ from gateway.ports import (
     Update,
     Work,
 )
+from gateway.quarantine import Quarantine
 from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
 from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState, RecallState
@@ -93,6 +94,7 @@ class Opening:
         sealer: Sealer,
         opener: Opener,
         attachments: AttachmentSealer,
+        quarantine: Quarantine,
         auditor: Auditor,
         freshness: Freshness,
         clock: Clock,
@@ -110,6 +112,7 @@ class Opening:
         self._sealer = sealer
         self._opener = opener
         self._attachments = attachments
+        self._quarantine = quarantine
         self._auditor = auditor
         self._freshness = freshness
         self._clock = clock
@@ -134,6 +137,9 @@ class Opening:
         """One attachment of an envelope: its description, and its plaintext as a stream that is aborted on any fault.
 
         Session and membership are read again for each MiB, so that a removed member's download ends.
+
+        Raises:
+            FileWaitsError, FileRefusedError: it came while no scanner answered, and has no verdict, or a bad one.
         """
         envelope, message, standing = await self._find(signed, envelope_id)
         found = await self._opened(standing, envelope, message, AuditAction.ATTACHMENT_READ, str(attachment))
@@ -145,8 +151,16 @@ class Opening:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller är inte för er.")
         # The file was sealed once, where it was uploaded; a forwarded message names another sender.
         upload = await self._store.get(Attachment, attachment)
+        owner = upload.administration if upload else message.administration
+        await self._quarantine.require(
+            attachment,
+            lambda: self._attachments.open(file, owner, self._blobs.read(blob)),
+            signed=signed,
+            administration=envelope.administration,
+            role=standing.role,
+        )
         sealed = self._guarded(signed, standing, self._blobs.read(blob))
-        plain = self._attachments.open(file, upload.administration if upload else message.administration, sealed)
+        plain = self._attachments.open(file, owner, sealed)
         return file, self._alarmed(standing, envelope, plain)
 
     async def relayed(self, standing: Standing, envelope_id: EnvelopeId) -> tuple[OpenedMessage, Delivery]:

@@ -34,7 +34,7 @@ from gateway.model.base import (
     ShredKeyId,
     UserId,
 )
-from gateway.states import DeliveryState, HandOverState
+from gateway.states import DeliveryState, HandOverState, QuarantineState
 
 R = TypeVar("R", bound=Row)
 
@@ -221,6 +221,9 @@ class Store(Protocol):
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         """Those of the blob names that a row refers to."""
+
+    async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
+        """Files in quarantine in a state, newest first."""
 
     # work
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:

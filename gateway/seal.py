@@ -123,9 +123,7 @@ class Sealing:
 def _projection(dispatch: Dispatch, decided: RecipientDecision) -> tuple[dict[str, Any], list[AttachmentKey]]:
     form, stage, permitted = dispatch.form, decided.stage, decided.permitted
     projection = project(form, dispatch.values, stage, permitted)
-    files = [
-        stored.file for stored in dispatch.attachments if attachment_permitted(form, stored.category, stage, permitted)
-    ]
+    files = files_for(dispatch, decided)
     held_files = len(dispatch.attachments) - len(files)
     body = {
         "stage": str(stage),
@@ -137,6 +135,15 @@ def _projection(dispatch: Dispatch, decided: RecipientDecision) -> tuple[dict[st
         **(dispatch.meta or {}),
     }
     return body, files
+
+
+def files_for(dispatch: Dispatch, decided: RecipientDecision) -> list[AttachmentKey]:
+    """The files that a recipient gets; none where the decision denies it."""
+    return [
+        stored.file
+        for stored in dispatch.attachments
+        if attachment_permitted(dispatch.form, stored.category, decided.stage, decided.permitted)
+    ]
 
 
 def _whole(dispatch: Dispatch, decision: Decision) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Case, Draft
 from gateway.ports import UNMEASURED, Change, Clock, Delete, Metrics, Store, Vault
 from gateway.rights import Rights, Standing
-from gateway.seal import Dispatch, Sealing
+from gateway.seal import Dispatch, Sealing, files_for
 from gateway.search import marked
 from gateway.sessions import Signed
 from gateway.states import CaseEvent, CaseState, DeliveryState
@@ -171,6 +171,8 @@ class Sending:
         failpoints.reached("send.composed")
         decision = await self.decide(standing, dispatch)
         failpoints.reached("send.decided")
+        self._taken(dispatch, decision)
+        await self._attachments.released(signed, standing, attachments)
         at = self._clock.now()
         with timed(self._metrics, Step.SEAL):
             sealed = await self._sealing.seal(await self._shared(dispatch, decision), decision, at=at)
@@ -230,6 +232,25 @@ class Sending:
             await self._acceptance.refused(standing, decision, dispatch.case)
             raise
         return decision
+
+    def _taken(self, dispatch: Dispatch, decision: Decision) -> None:
+        """Each recipient gets files that its function takes, or nobody gets anything.
+
+        Raises:
+            RecipientError: one does not; nothing was sent, the draft is kept.
+        """
+        inboxes = {inbox.id: inbox for inbox, _ in dispatch.recipients}
+        for decided in decision.recipients:
+            files, inbox = files_for(dispatch, decided), inboxes[decided.inbox]
+            takes = self._attachments.taken_by(inbox)
+            if len(files) > takes.max_files or any(
+                file.media_type not in takes.types or file.size > takes.max_bytes for file in files
+            ):
+                raise RecipientError(
+                    f"inbox {inbox.id} does not take the files",
+                    swedish=f"{inbox.name} tar inte emot en av bilagorna: fel filtyp, för stor eller för många.",
+                    next_step=f"Den tar emot {', '.join(takes.suffixes)}. Byt eller ta bort bilagan. Utkastet är kvar.",
+                )
 
     async def _shared(self, dispatch: Dispatch, decision: Decision) -> Dispatch:
         """With the consents that go along to recipients outside: their own disclosures rest on them (OSL 10:1)."""

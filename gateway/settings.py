@@ -50,6 +50,12 @@ class Settings(BaseModel):
     attachment_max_bytes: int = Field(
         default=100_000_000, ge=1, le=1024**3, description="Största bilaga i byte (högst 1 GiB)."
     )
+    attachment_policy: Path | None = Field(
+        default=None, description="Fil (TOML) med vilka filer varje funktion tar emot; annars den som följer med."
+    )
+    clamd: str = Field(
+        default="", description="Viruskontrollens uttag (/run/clamav/clamd.ctl) eller port (127.0.0.1:3310)."
+    )
     disk_reserve_percent: int = Field(
         default=5, ge=0, le=50, description="Så mycket av disken lämnas åt loggen (högst 10 GiB)."
     )

@@ -98,6 +98,17 @@ class TaskEvent(StrEnum):
     REOPEN = "reopen"
 
 
+class QuarantineState(StrEnum):
+    WAITING = "waiting"
+    RELEASED = "released"
+    REFUSED = "refused"
+
+
+class QuarantineEvent(StrEnum):
+    RELEASE = "release"
+    REFUSE = "refuse"
+
+
 class RecallState(StrEnum):
     REQUESTED = "requested"
     UPHELD = "upheld"
@@ -194,6 +205,10 @@ HAND_OVER: Final[Mapping[tuple[HandOverState, HandOverEvent], HandOverState]] = 
 }
 
 #: INCIDENT is an end from the start: what was opened is not asked back, it is a matter for the officer.
+QUARANTINE: Final[Mapping[tuple[QuarantineState, QuarantineEvent], QuarantineState]] = {
+    (QuarantineState.WAITING, QuarantineEvent.RELEASE): QuarantineState.RELEASED,
+    (QuarantineState.WAITING, QuarantineEvent.REFUSE): QuarantineState.REFUSED,
+}
 RECALL: Final[Mapping[tuple[RecallState, RecallEvent], RecallState]] = {
     (RecallState.REQUESTED, RecallEvent.UPHOLD): RecallState.UPHELD,
     (RecallState.REQUESTED, RecallEvent.DECLINE): RecallState.DECLINED,

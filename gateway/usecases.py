@@ -31,6 +31,7 @@ from gateway.directory import Directory
 from gateway.directory_changes import DirectoryChanges
 from gateway.drafts import Drafts
 from gateway.factors import Factors
+from gateway.filepolicy import FilePolicy
 from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
 from gateway.freshness import Freshness
@@ -71,6 +72,7 @@ from gateway.ports import (
 from gateway.preflight import Preflight
 from gateway.presence import Presence
 from gateway.printing import Printing
+from gateway.quarantine import Quarantine
 from gateway.queue import Queue
 from gateway.recalls import Recalls
 from gateway.register import Register
@@ -78,6 +80,7 @@ from gateway.replies import Replies
 from gateway.retries import Retries
 from gateway.review import Review
 from gateway.rights import Rights
+from gateway.screening import Screening
 from gateway.seal import Sealing
 from gateway.search import Search
 from gateway.sending import Sending
@@ -105,6 +108,8 @@ class Ports:
     shred: ShredKeys
     maker: KeyMaker
     priority: Priority
+    screening: Screening = field(default_factory=Screening)
+    files: FilePolicy = field(default_factory=FilePolicy)
     metrics: Metrics = UNMEASURED
     machine: Machine = field(default_factory=UnknownMachine)
 
@@ -142,6 +147,7 @@ class Gateway:
     consents: Consents
     drafts: Drafts
     attachments: Attachments
+    quarantine: Quarantine
     sending: Sending
     outbox: Outbox
     channels: Channels
@@ -197,6 +203,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     cases = Cases(store, rights, integrity, auditor, clock)
     consents = Consents(store, rights, cases, forms, vault, integrity, auditor, clock)
     drafts = Drafts(store, rights, cases, forms, ports.worksheets, auditor, clock)
+    quarantine = Quarantine(store, rights, integrity, ports.screening, auditor, clock)
     attachments = Attachments(
         store,
         ports.blobs,
@@ -204,6 +211,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         drafts,
         ports.attachments,
         ports.worksheets,
+        ports.screening,
+        quarantine,
+        ports.files,
         auditor,
         clock,
         max_bytes=chosen.attachment_max_bytes,
@@ -240,6 +250,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.sealer,
         ports.opener,
         ports.attachments,
+        quarantine,
         auditor,
         freshness,
         clock,
@@ -305,6 +316,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         consents=consents,
         drafts=drafts,
         attachments=attachments,
+        quarantine=quarantine,
         sending=sending,
         outbox=Outbox(
             store, directory, integrity, ports.sealer, ports.opener, auditor, clock, owner=owner, metrics=metrics
@@ -342,6 +354,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             ports.attachments,
             auditor,
             clock,
+            ports.screening,
+            quarantine,
+            ports.files,
         ),
         bell=bell,
         opening=opening,
@@ -379,6 +394,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             ports.machine,
             clock,
             watch=channel_watch,
+            quarantine=quarantine,
             reserve_percent=chosen.reserve_percent,
         ),
         options=chosen,

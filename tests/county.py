@@ -17,10 +17,12 @@ from gateway.model.path import Case, Consent
 from gateway.opening import OpenedMessage
 from gateway.ports import UNMEASURED, Blobs, Metrics, Store, TileStore
 from gateway.register import Credential
+from gateway.screening import Screening
 from gateway.sessions import Signed
 from gateway.store import Accepted
 from gateway.usecases import Gateway, Options, Ports, build
 from keys.keyring import Keyring
+from policies import attachments
 from policies.engine import CedarPolicy
 from policies.priority import BoardPriority
 from tests.clock import ManualClock
@@ -109,6 +111,7 @@ def plugged(
     tiles: TileStore,
     options: Options | None = None,
     metrics: Metrics = UNMEASURED,
+    screening: Screening | None = None,
 ) -> Gateway:
     """A gateway over these parts, with the policies that ship."""
     return build(
@@ -127,6 +130,8 @@ def plugged(
             maker=keyring.maker,
             priority=BoardPriority(),
             metrics=metrics,
+            screening=screening or Screening(),
+            files=attachments.load(),
         ),
         options,
     )
@@ -143,12 +148,13 @@ async def a_county(
     options: Options | None = None,
     directory: str = DEMO_DIRECTORY,
     metrics: Metrics = UNMEASURED,
+    screening: Screening | None = None,
 ) -> AsyncIterator[County]:
     clock = clock or ManualClock()
     kept = store or MemoryStore(clock)
     keyring = Keyring(ROOT, kept, clock, keys_db)
     await keyring.start(create=True)
-    gateway = plugged(keyring, kept, clock, blobs or MemoryBlobs(), tiles or MemoryTiles(), options, metrics)
+    gateway = plugged(keyring, kept, clock, blobs or MemoryBlobs(), tiles or MemoryTiles(), options, metrics, screening)
     county = County(gateway, keyring, clock, kept)
     await gateway.register.begin()
     await gateway.integrator.open_year()

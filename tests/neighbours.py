@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from adapters.memory import MemoryStore
 from gateway.canonical import dumps
@@ -15,9 +17,10 @@ from gateway.demo_federated import seen_from as seen
 from gateway.model.base import SECOND, Instant, MessageId
 from gateway.model.path import Case, Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
+from gateway.screening import Screening
 from gateway.sessions import Signed
 from tests.clock import ManualClock
-from tests.county import DEMO_DIRECTORY, SEAT_E, SEAT_N, VAXJO, County, a_county
+from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, VAXJO, County, a_county
 
 WIRE = Channel.SDK
 
@@ -116,6 +119,25 @@ async def as_arrival(parcel: Parcel) -> Arrived:
     )
 
 
+def an_arrival(sender: str = ALVESTA, recipient: str = SEAT_E, **changes: Any) -> Arrived:
+    """A letter in plain words from one inbox to another, as a foreign client would send it."""
+    letter = Arrived(
+        channel=WIRE,
+        origin=Origin.SDK,
+        id="arrival-1",
+        sender=address_of(sender),
+        recipient=address_of(recipient),
+        conversation="conversation-1",
+        replies_to="",
+        reference="",
+        subject="Fråga",
+        text="Vem tar emot det här?",
+        created=Instant(1),
+        original=b"arrival-1",
+    )
+    return dataclasses.replace(letter, **changes)
+
+
 @dataclass
 class Pair:
     """Two gateways and the wire between them."""
@@ -161,7 +183,10 @@ async def take_in(county: County, wire: Wire) -> None:
 
 @asynccontextmanager
 async def a_pair(
-    hosted: Collection[str] = ("alvesta.ifo",), *, also: Mapping[str, str] | None = None
+    hosted: Collection[str] = ("alvesta.ifo",),
+    *,
+    also: Mapping[str, str] | None = None,
+    screening: Screening | None = None,
 ) -> AsyncIterator[Pair]:
     """A gateway that hosts `hosted`, and one that hosts the rest of the county."""
     clock = ManualClock()
@@ -171,7 +196,7 @@ async def a_pair(
     one.other, two.other = two, one
     async with (
         a_county(MemoryStore(clock), clock=clock, directory=seen_from(hosted, also=also)) as first,
-        a_county(MemoryStore(clock), clock=clock, directory=seen_from(rest, also=also)) as second,
+        a_county(MemoryStore(clock), clock=clock, directory=seen_from(rest, also=also), screening=screening) as second,
     ):
         first.gateway.channels.connect(one)
         second.gateway.channels.connect(two)

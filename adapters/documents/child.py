@@ -14,7 +14,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,13 +64,19 @@ class Children:
         self._turns = asyncio.Semaphore(most)
 
     async def run(
-        self, program: Sequence[str], given: bytes = b"", *, limits: Limits = Limits(), handed: Sequence[bytes] = ()
+        self,
+        program: Sequence[str],
+        given: bytes | AsyncIterator[bytes] = b"",
+        *,
+        limits: Limits = Limits(),
+        handed: Sequence[bytes] = (),
     ) -> Ended:
         """Run `program` with `given` on its standard input, and say how it ended.
 
         Args:
             program: an absolute path and its arguments. One that ends with `.py` is run by this Python, isolated: it
                 sees the installed packages and none of ours.
+            given: octets, or pieces of them: then no more than a piece is held here at a time.
             handed: further octets, which the program reads as files: the argument `{0}` becomes the path of the first.
         """
         async with self._turns:
@@ -105,7 +111,9 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def _ended(program: Sequence[str], given: bytes, limits: Limits, numbers: Sequence[int]) -> Ended:
+async def _ended(
+    program: Sequence[str], given: bytes | AsyncIterator[bytes], limits: Limits, numbers: Sequence[int]
+) -> Ended:
     process = await started(program, limits, numbers)
     how, output = How.DONE, b""
     try:
@@ -128,15 +136,20 @@ class _TooMuchError(Exception):
     """More output than is read."""
 
 
-async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
+async def _give(process: asyncio.subprocess.Process, given: bytes | AsyncIterator[bytes]) -> None:
     writer = process.stdin
     if writer is None:
         return
     with suppress(BrokenPipeError, ConnectionResetError):  # it has read enough, or is gone: its status says which
-        for start in range(0, len(given), PIECE):
-            writer.write(given[start : start + PIECE])
+        async for piece in _in_pieces(given) if isinstance(given, bytes) else given:
+            writer.write(piece)
             await writer.drain()
     writer.close()
+
+
+async def _in_pieces(octets: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(octets), PIECE):
+        yield octets[start : start + PIECE]
 
 
 async def _take(process: asyncio.subprocess.Process, most: int) -> bytes:

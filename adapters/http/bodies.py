@@ -16,8 +16,8 @@ from multidict import MultiDict, MultiDictProxy
 from adapters.http.admission import GATE
 from adapters.http.limits import MIB, Limits
 from adapters.http.routes import Access, Rate, Route
-from gateway.attachments import MAX_ATTACHMENTS
 from gateway.errors import InvalidRequestError
+from gateway.filepolicy import MOST_FILES
 from gateway.usecases import Gateway
 
 
@@ -31,7 +31,7 @@ class EncodedBodyError(InvalidRequestError):
 def bound_of(route: Route, gateway: Gateway, limits: Limits) -> int:
     """The largest body of a route, in octets."""
     if route.rate is Rate.UPLOAD:
-        files = MAX_ATTACHMENTS if route.page else 1
+        files = MOST_FILES if route.page else 1
         return files * (gateway.options.attachment_max_bytes + MIB)
     if route.method == "GET" or not (route.takes or route.page):
         return limits.stray_body

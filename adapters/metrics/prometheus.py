@@ -160,6 +160,9 @@ class _Gauges:
         )
         self.unfetched = gauge("inboxes_unfetched", "Inboxes in which work has lain unopened for too long")
         self.unfetched_age = gauge("inboxes_unfetched_oldest_seconds", "How long the oldest of that work has lain")
+        self.waiting = gauge("quarantine_files", "Files that no scanner has spoken of yet, counted to 200")
+        self.waiting_age = gauge("quarantine_oldest_seconds", "How long the oldest of them has waited")
+        self.scanner = gauge("scanner_answers", "1 when the malware scanner does, 0 when not, -1 where none is set up")
         self.leaves = gauge("audit_leaves", "Leaves of this year's log")
         self.unpublished = gauge("audit_unpublished_leaves", "Leaves that no checkpoint covers yet")
         self.lag = gauge("audit_lag_seconds", "Age of the oldest leaf that no checkpoint covers")
@@ -195,8 +198,11 @@ class _Gauges:
             (self.checkpoint, signs.checkpoint_age_s),
             (self.unfetched, signs.unfetched),
             (self.unfetched_age, signs.unfetched_s),
+            (self.waiting, signs.waiting_files),
+            (self.waiting_age, signs.waiting_files_s),
         ):
             gauge.set(float("nan") if value is None else value)  # not known is not nought
+        self.scanner.set(-1 if signs.scanner_answers is None else signs.scanner_answers)
         self.sessions.set(signs.sessions)
         self.streams.set(signs.streams)
         self.clock.set(-1 if signs.clock_synchronised is None else signs.clock_synchronised)

@@ -26,7 +26,7 @@ from gateway.model.base import (
     UserId,
 )
 from gateway.ports import Cursor, QueueSigns
-from gateway.states import DeliveryState, HandOverState
+from gateway.states import DeliveryState, HandOverState, QuarantineState
 
 R = TypeVar("R", bound=Row)
 AT_ONCE: Final = 64  # keys of one statement
@@ -218,6 +218,9 @@ class SqlReadings(ABC):
 
     async def blobs_in_use(self, names: Sequence[str]) -> set[str]:
         return {name for name in names if await self._read("blob_in_use", bulk=True, blob=name)}
+
+    async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
+        return await self._read("quarantined", state_is=str(state), limit=limit)
 
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
         return await self._read("open_tasks", inbox=inbox, limit=limit)

@@ -55,7 +55,7 @@ _side_key, _attachment, _file = _t(keys.SideKey), _t(path.Attachment), _t(path.E
 _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
 
 _task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
-_mark = _t(queue.IdentityMark)
+_mark, _held = _t(queue.IdentityMark), _t(path.Quarantined)
 _hand_over = _t(carrying.HandOver)
 _ENDED: Final = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 _OPEN_BY_HAND: Final = (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
@@ -303,6 +303,13 @@ QUERIES: Final[Mapping[str, Query]] = {
         .where(_attachment.c.blob == bindparam("blob"))
         .union_all(select(_file.c.blob).where(_file.c.blob == bindparam("blob"))),
         None,
+    ),
+    "quarantined": Query(
+        _all(path.Quarantined)
+        .where(_held.c.state == bindparam("state_is"))
+        .order_by(_held.c.since.desc(), _held.c.attachment)
+        .limit(bindparam("limit")),
+        path.Quarantined,
     ),
     # Open work is bounded by what people can have open; done work is paged and never counted through.
     "open_tasks": Query(

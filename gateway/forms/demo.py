@@ -91,3 +91,34 @@ def demo_answer(today: date) -> dict[str, Any]:
         "priority_class": 2,
         "deputy_used": False,
     }
+
+
+def demo_pdf(text: str = "Utdrag ur utredningen, avidentifierat.") -> bytes:
+    """A whole PDF of one page with a line of text."""
+    shown = text.encode("latin-1", "replace").replace(b"\\", b"").replace(b"(", b"").replace(b")", b"")
+    content = b"BT /F1 12 Tf 72 720 Td (" + shown + b") Tj ET"
+    head, tail = pdf_around(len(content))
+    return head + content + tail
+
+
+def pdf_around(length: int) -> tuple[bytes, bytes]:
+    """What stands before and after `length` octets of a page's content, to make a whole PDF (ISO 32000-2 §7.5)."""
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R"
+        b" /Resources << /Font << /F1 4 0 R >> >> >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    )
+    head, places = b"%PDF-1.7\n", []
+    for number, told in enumerate(objects, 1):
+        places.append(len(head))
+        head += b"%d 0 obj\n%s\nendobj\n" % (number, told)
+    places.append(len(head))
+    head += b"5 0 obj\n<< /Length %d >>\nstream\n" % length
+    tail = b"\nendstream\nendobj\n"
+    start = len(head) + length + len(tail)
+    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
+    tail += b"xref\n0 6\n0000000000 65535 f \n" + rows
+    tail += b"trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % start
+    return head, tail

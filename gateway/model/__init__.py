@@ -42,6 +42,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     path.Consent,
     path.Draft,
     path.Attachment,
+    path.Quarantined,
     path.Message,
     path.Envelope,
     path.EnvelopeAttachment,

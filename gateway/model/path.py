@@ -29,7 +29,7 @@ from gateway.model.base import (
     UserId,
     VersionedRow,
 )
-from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState, QuarantineState
 
 #: How many ways to one recipient a sender can permit.
 MAX_WAYS: Final = 4
@@ -174,6 +174,25 @@ class Attachment(VersionedRow):
     sha256: bytes  # of the ciphertext
     created_at: Instant
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined(DecidingRow):
+    """A file that is given to nobody until a scanner has spoken of it: the function where it lies, never its name.
+
+    `inbox` is the writer's for an upload, the recipient's for an arrival; `channel` is the one that it came by.
+    """
+
+    TABLE: ClassVar[str] = "quarantined"
+    KEY: ClassVar[tuple[str, ...]] = ("attachment",)
+
+    attachment: AttachmentId
+    inbox: InboxId
+    channel: Channel
+    size: int  # octets of ciphertext
+    state: QuarantineState
+    since: Instant
+    changed_at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,6 +156,7 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/logg/{nummer}": ("gransk", "/logg/3"),
     "/drift/meddelanden": ("it", "/drift/meddelanden"),
     "/drift/meddelanden/{meddelande}": ("it", a_message),
+    "/drift/karantan": ("it", "/drift/karantan"),
     "/drift/kanaler": ("it", "/drift/kanaler"),
     "/drift/adressbok": ("it", "/drift/adressbok"),
     "/drift/adressbok/fil": ("it", "/drift/adressbok/fil"),

@@ -29,6 +29,7 @@ TOPICS: Final = {
     "logg": N_("Att granska åtkomstloggen"),
     "bevis": N_("Kontroll och bevis"),
     "leveranser": N_("Följa leveranser"),
+    "karantan": N_("Filer i karantän"),
     "kanaler": N_("Kanaler ut ur huset"),
     "adressbok": N_("Adressboken"),
     "anvandare": N_("Användare och konton"),

@@ -18,7 +18,7 @@ from adapters.http.web import security
 from adapters.http.web.deskroutes import act, page
 from adapters.http.web.nav import Link
 from adapters.http.web.words import N_
-from gateway.attachments import ALLOWED, MAX_ATTACHMENTS, category_of
+from gateway.attachments import category_of
 from gateway.errors import AttachmentError, FieldError
 from gateway.model.base import AttachmentId, DraftId
 from gateway.model.classes import Category
@@ -74,6 +74,7 @@ async def _page(
     kept = carried or {name: call.request.query.get(name, "") for name in ("fran", "svar")}
     section = next((one for one in form.sections if one.id == kept["fran"]), form.sections[-1])
     onward = _query({"svar": kept["svar"]})
+    takes = call.gateway.attachments.taken_by((await call.gateway.directory.current()).inbox(row.inbox))
     codes = call.gateway.forms.get("consent", 1).fields["data_categories"].codes
     return await call.web.page(
         call,
@@ -86,9 +87,9 @@ async def _page(
         files=await call.gateway.attachments.listed(call.signed, draft),
         categories=list(codes.items()),
         category_names=codes,
-        most=MAX_ATTACHMENTS,
-        megabytes=call.gateway.options.attachment_max_bytes // 1_000_000,
-        accept=",".join(suffix for suffixes in ALLOWED.values() for suffix in suffixes),
+        most=takes.max_files,
+        megabytes=takes.max_bytes // 1_000_000,
+        accept=",".join(takes.suffixes),
         carried=kept,
         onward=f"/utkast/{draft}/{section.id}{onward}",
         stage_2=form.id == "placement_referral",

@@ -25,6 +25,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.CASE_OPENED: N_("Öppnade ett ärende"),
     AuditAction.DRAFT_OPENED: N_("Öppnade ett utkast"),
     AuditAction.ATTACHMENT_ADDED: N_("Bifogade en fil"),
+    AuditAction.FILE_REFUSED: N_("En fil togs inte emot"),
+    AuditAction.FILE_RELEASED: N_("En fil släpptes ur karantän"),
     AuditAction.CONSENT_RECORDED: N_("Antecknade samtycke"),
     AuditAction.CONSENT_REFUSED: N_("Antecknade nekat samtycke"),
     AuditAction.CONSENT_WITHDRAWN: N_("Antecknade återkallat samtycke"),

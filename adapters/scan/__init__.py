@@ -1,0 +1,1 @@
+"""Scan: the malware scanner beside the gateway (clamd)."""
