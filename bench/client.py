@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import struct
 import time
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from bench.child import answer, quiet
 from bench.wire import PIECE, Wire, request
 from gateway.errors import GatewayError
-from gateway.forms.demo import pdf_around
 
 SENT: Final = "/api/v1/messages/direct"
 OPENINGS: Final = 50  # of one session, before the reader takes the next: a window covers 60
@@ -196,7 +197,7 @@ async def _sign_in(port: int, login: str, password: str, code: str, times: list[
 async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> None:
     mark = secrets.token_hex(16)
     before = (
-        f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="matning.pdf"\r\n'
+        f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="bild.png"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode()
     after = f"\r\n--{mark}--\r\n".encode()
@@ -207,7 +208,7 @@ async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> 
             f"Content-Type: multipart/form-data; boundary={mark}\r\n"
             f"Content-Length: {len(before) + size + len(after)}\r\n\r\n".encode()
         )
-        head, tail = _pdf(size)
+        head, tail = _png(size)
         wire.writer.write(before + head)
         piece, left = secrets.token_bytes(PIECE), size - len(head) - len(tail)
         while left:
@@ -220,13 +221,16 @@ async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> 
         wire.close()
 
 
-def _pdf(size: int) -> tuple[bytes, bytes]:
-    """What stands around a page's content so that the whole is a PDF of `size` octets, which the gateway looks into."""
-    length = size - 800
-    for _ in range(3):  # the length of the content stands in what surrounds it
-        head, tail = pdf_around(length)
-        length = size - len(head) - len(tail)
-    return head, tail
+def _png(size: int) -> tuple[bytes, bytes]:
+    """What stands around noise so that the whole is a PNG of `size` octets, which the gateway looks into (PNG §5.3)."""
+    header = struct.pack("!LLBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    noise = size - 8 - 3 * 12 - len(header)
+    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + struct.pack("!L", noise) + b"IDAT"
+    return head, bytes(4) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack("!L", len(data)) + kind + data + struct.pack("!L", zlib.crc32(kind + data))
 
 
 async def _download(port: int, token: str, path: str, size: int, secure: bool) -> None:

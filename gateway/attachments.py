@@ -67,8 +67,6 @@ class Attachments:
         policy: FilePolicy,
         auditor: Auditor,
         clock: Clock,
-        *,
-        max_bytes: int,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -81,7 +79,6 @@ class Attachments:
         self._policy = policy
         self._auditor = auditor
         self._clock = clock
-        self._max_bytes = max_bytes
 
     async def add(
         self, signed: Signed, draft_id: DraftId, name: str, category: Category, chunks: AsyncIterator[bytes]
@@ -152,9 +149,8 @@ class Attachments:
         return row
 
     def taken_by(self, inbox: Inbox) -> Takes:
-        """What a function takes; the gateway's own limit holds for all."""
-        takes = self._policy.of(inbox)
-        return dataclasses.replace(takes, max_bytes=min(takes.max_bytes, self._max_bytes))
+        """What a function takes."""
+        return self._policy.of(inbox)
 
     async def released(self, signed: Signed, standing: Standing, files: Sequence[Stored]) -> None:
         """Return only when every file of a draft may leave; a verdict that is missing is asked for now.
@@ -277,7 +273,9 @@ async def screened_file(
     """
     file, blob = await sealed_file(sealer, blobs, administration, name, chunks, takes)
     try:
-        verdict = await screening.look(file.media_type, lambda: sealer.open(file, administration, blobs.read(blob)))
+        verdict = await screening.look(
+            file.media_type, file.size, lambda: sealer.open(file, administration, blobs.read(blob))
+        )
     except FileRefusedError:
         await blobs.delete(blob)
         raise

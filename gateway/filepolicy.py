@@ -6,6 +6,7 @@ The shipped policy stands in policies/attachments.toml; what it does not name, n
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,7 +24,7 @@ class Takes:
     """What a function takes."""
 
     types: frozenset[str] = frozenset(KNOWN)
-    max_bytes: int = 100_000_000  # of one file
+    max_bytes: int = MOST_BYTES  # of one file
     max_files: int = MOST_FILES
 
     @property
@@ -40,8 +41,20 @@ class FilePolicy:
     kinds: Mapping[str, Takes] = field(default_factory=dict)
     inboxes: Mapping[str, Takes] = field(default_factory=dict)
 
+    def narrowed(self, max_bytes: int) -> FilePolicy:
+        """The same, with no file larger than the gateway takes at all."""
+        return FilePolicy(
+            default=_narrow(self.default, max_bytes),
+            kinds={kind: _narrow(takes, max_bytes) for kind, takes in self.kinds.items()},
+            inboxes={name: _narrow(takes, max_bytes) for name, takes in self.inboxes.items()},
+        )
+
     def of(self, inbox: Inbox) -> Takes:
         return self.inboxes.get(str(inbox.id)) or self.kinds.get(str(inbox.kind)) or self.default
+
+
+def _narrow(takes: Takes, max_bytes: int) -> Takes:
+    return dataclasses.replace(takes, max_bytes=min(takes.max_bytes, max_bytes))
 
 
 def policy_of(data: Mapping[str, Any], *, source: str) -> FilePolicy:

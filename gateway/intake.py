@@ -173,7 +173,7 @@ class Intake:
         kind = media_type_of(check_name(file.name), file.octets[:SNIFF_BYTES], takes.types)
         if len(file.octets) > takes.max_bytes:
             raise FileRefusedError(Fault.TOO_LARGE)
-        return await self._screening.look(kind, functools.partial(_pieces, file.octets))
+        return await self._screening.look(kind, len(file.octets), functools.partial(_pieces, file.octets))
 
     async def _refused(self, arrived: Arrived, recipient: Inbox, fingerprint: bytes, reason: Reason) -> Answer:
         row = self._arrival(arrived, recipient, MessageId(""), fingerprint, reason)

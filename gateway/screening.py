@@ -40,7 +40,7 @@ class Scanner(Protocol):
 class Examiner(Protocol):
     """Reads the structure of a file, in a process with limits. Trouble is a Fault (DAMAGED), never an exception."""
 
-    async def examine(self, media_type: str, pieces: AsyncIterator[bytes]) -> Fault | None: ...
+    async def examine(self, media_type: str, size: int, pieces: AsyncIterator[bytes]) -> Fault | None: ...
 
 
 class NoScanner:
@@ -56,7 +56,7 @@ class NoScanner:
 class NoExaminer:
     """Looks at nothing: for tests of other things."""
 
-    async def examine(self, media_type: str, pieces: AsyncIterator[bytes]) -> Fault | None:
+    async def examine(self, media_type: str, size: int, pieces: AsyncIterator[bytes]) -> Fault | None:
         return None
 
 
@@ -76,13 +76,13 @@ class Screening:
         """Whether a scanner is set up."""
         return self.scanner is not NO_SCANNER
 
-    async def look(self, media_type: str, pieces: Pieces) -> Verdict:
+    async def look(self, media_type: str, size: int, pieces: Pieces) -> Verdict:
         """Whether a file may be given to people: CLEAN, or NONE when there is no verdict yet.
 
         Raises:
             FileRefusedError: it never may.
         """
-        fault = await self.examiner.examine(media_type, pieces())
+        fault = await self.examiner.examine(media_type, size, pieces())
         if fault is not None:
             raise FileRefusedError(fault)
         return await self.scan(pieces)

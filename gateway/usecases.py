@@ -203,6 +203,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     cases = Cases(store, rights, integrity, auditor, clock)
     consents = Consents(store, rights, cases, forms, vault, integrity, auditor, clock)
     drafts = Drafts(store, rights, cases, forms, ports.worksheets, auditor, clock)
+    files = ports.files.narrowed(chosen.attachment_max_bytes)
     quarantine = Quarantine(store, rights, integrity, ports.screening, auditor, clock)
     attachments = Attachments(
         store,
@@ -213,10 +214,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.worksheets,
         ports.screening,
         quarantine,
-        ports.files,
+        files,
         auditor,
         clock,
-        max_bytes=chosen.attachment_max_bytes,
     )
     sealing = Sealing(ports.sealer)
     bell = Bell()
@@ -356,7 +356,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             clock,
             ports.screening,
             quarantine,
-            ports.files,
+            files,
         ),
         bell=bell,
         opening=opening,

@@ -39,7 +39,7 @@ async def fault_of(examiner: ChildExaminer, name: str, octets: bytes) -> Fault |
         kind = media_type_of(check_name(name), octets[:SNIFF_BYTES])
         if kind == "text/plain":
             octets.decode("utf-8")
-        await Screening(examiner).look(kind, lambda: pieces(octets))
+        await Screening(examiner).look(kind, len(octets), lambda: pieces(octets))
     except FileRefusedError as refused:
         return refused.fault
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ async def test_a_bomb_costs_its_own_child_and_nobody_else(examiner: ChildExamine
     assert len(octets) < 100_000
     beating = asyncio.create_task(heart())
     began = time.monotonic()
-    assert await examiner.examine("application/pdf", pieces(octets)) is Fault.DAMAGED
+    assert await examiner.examine("application/pdf", len(octets), pieces(octets)) is Fault.DAMAGED
     took = time.monotonic() - began
     beating.cancel()
     print(f"X09: {len(octets)} octets that would be 1 GiB: refused after {took:.1f} s, latest heartbeat {late:.2f} s")
@@ -115,9 +115,9 @@ async def test_a_bomb_costs_its_own_child_and_nobody_else(examiner: ChildExamine
 
 async def test_a_child_that_runs_on_or_is_killed_means_damaged() -> None:
     slow = ChildExaminer(limits=Limits(seconds=0.01))
-    assert await slow.examine("application/pdf", pieces(files.demo_pdf())) is Fault.DAMAGED
+    assert await slow.examine("application/pdf", 1000, pieces(files.demo_pdf())) is Fault.DAMAGED
     poor = ChildExaminer(limits=Limits(memory=30 * 1024 * 1024))
-    assert await poor.examine("application/pdf", pieces(files.demo_pdf())) is Fault.DAMAGED
+    assert await poor.examine("application/pdf", 1000, pieces(files.demo_pdf())) is Fault.DAMAGED
 
 
 async def test_malware_is_looked_for_after_the_structure_and_no_verdict_is_no_refusal(examiner: ChildExaminer) -> None:
@@ -133,13 +133,13 @@ async def test_malware_is_looked_for_after_the_structure_and_no_verdict_is_no_re
             return True
 
     for verdict in (Verdict.CLEAN, Verdict.NONE):
-        assert await Screening(scanner=Said(verdict)).look("text/plain", lambda: pieces(b"x")) is verdict
+        assert await Screening(scanner=Said(verdict)).look("text/plain", 1, lambda: pieces(b"x")) is verdict
     with pytest.raises(FileRefusedError) as refused:
-        await Screening(scanner=Said(Verdict.FOUND)).look("text/plain", lambda: pieces(b"x"))
+        await Screening(scanner=Said(Verdict.FOUND)).look("text/plain", 1, lambda: pieces(b"x"))
     assert refused.value.reason is Reason.MALWARE
     scanner = Said(Verdict.CLEAN)
     with pytest.raises(FileRefusedError):
-        await Screening(examiner, scanner).look("application/pdf", lambda: pieces(files.with_script()))
+        await Screening(examiner, scanner).look("application/pdf", 1000, lambda: pieces(files.with_script()))
     assert scanner.asked == 0
 
 
@@ -158,7 +158,9 @@ def test_the_shipped_policy_says_what_each_function_takes() -> None:
     policy = attachments.load()
     inbox = an_inbox()
     assert policy.of(inbox).types == {"application/pdf", "image/png", "image/jpeg", "text/plain"}
-    assert (policy.of(inbox).max_bytes, policy.of(inbox).max_files) == (100_000_000, 20)
+    assert (policy.of(inbox).max_bytes, policy.of(inbox).max_files) == (1024**3, 20)
+    assert policy.narrowed(100_000_000).of(inbox).max_bytes == 100_000_000
+    assert policy.narrowed(7).kinds["registrator"].max_bytes == 7
     assert policy.kinds["registrator"].types == {"application/pdf", "text/plain"}
     assert policy.kinds["registrator"].max_files == 20
 
