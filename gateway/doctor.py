@@ -178,6 +178,15 @@ def chosen(settings: Settings, sources: Mapping[str, str]) -> list[Finding]:
                 Level.NOTE,
             )
         )
+    if not settings.clamd:
+        findings.append(
+            wrong(
+                area,
+                "Ingen letar efter skadlig kod i bilagor: bara typ och uppbyggnad kontrolleras.",
+                "Installera clamd på samma dator och sätt SAMBUD_CLAMD.",
+                Level.WARNING,
+            )
+        )
     if settings.demo_mark.exists():
         findings.append(wrong(area, "Datakatalogen är gjord av demon.", "Skapa en egen med 'sambud init'."))
     return findings

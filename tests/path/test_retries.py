@@ -226,7 +226,7 @@ async def test_the_operator_sees_each_channel_in_words_and_nothing_of_what_it_ca
     assert page.status == 200
     for said in (
         "En bilaga stoppades av viruskontrollen.",
-        "Mottagaren känner inte igen avsändaren.",
+        "Avsändaren finns inte i adressboken.",
         "Mottagarens system svarar inte.",
         "Används inte: Säker e-post",
     ):

@@ -6,7 +6,7 @@ page: channels, counts, reasons, times, and inboxes by their function.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,19 @@ from gateway.model.base import DAY, HOUR, Instant
 from gateway.model.identity import Role
 from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH, Reason, reason_of
 from gateway.states import DeliveryState
+
+#: Why an arrival was not taken here, as whoever answers for the gateway would say it.
+LEFT: Final[Mapping[Reason, str]] = {
+    Reason.UNTRUSTED: N_("Avsändaren finns inte i adressboken."),
+    Reason.NOT_FOUND: N_("Adressen hör inte till någon inkorg här."),
+    Reason.MALWARE: N_("Viruskontrollen stoppade en bilaga."),
+    Reason.TYPE: N_("En bilaga är av en sort som inkorgen inte tar emot."),
+    Reason.TOO_LARGE: N_("Det är för stort, eller har för många bilagor."),
+    Reason.SIGNATURE: N_("Signaturen stämmer inte."),
+    Reason.DUPLICATE: N_("Ett annat meddelande med samma nummer har redan kommit."),
+}
+LEFT_ELSE: Final = N_("Det går inte att läsa.")
+CALL_FIRST: Final = N_("Ring avsändaren innan någon tar bort det hos grannen.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +94,10 @@ def _shown(call: Call, one: ChannelState, now: Instant) -> Shown:
         in_transit=one.in_state(DeliveryState.IN_TRANSIT),
         delayed=[_trouble(call, row.count, reason_of(row.reason), ended=False) for row in one.delayed],
         failed=[_trouble(call, row.count, reason_of(row.reason), ended=True) for row in one.failed],
-        left=[_trouble(call, count, reason, ended=True) for reason, count in one.left_by_reason.items()],
+        left=[
+            Trouble(count, call.tr(LEFT.get(reason, LEFT_ELSE)), call.tr(CALL_FIRST))
+            for reason, count in one.left_by_reason.items()
+        ],
         days=max(0, (one.expires - now) // DAY) if one.expires is not None else None,
         end=one.end(now),
     )

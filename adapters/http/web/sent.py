@@ -13,7 +13,7 @@ from aiohttp import web
 
 from adapters.http.downloads import download
 from adapters.http.routes import Call
-from adapters.http.web.cases import leg_words
+from adapters.http.web.cases import DEAD, leg_words
 from adapters.http.web.deskroutes import act, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
@@ -135,7 +135,8 @@ async def _received(call: Call) -> tuple[CaseFile, Entry]:
 async def _sent_page(call: Call, file: CaseFile, entry: Entry) -> web.Response:
     until, now = entry.undo_until, call.gateway.ports.clock.now()
     cancelled = bool(entry.legs) and all(leg.delivery.state is DeliveryState.CANCELLED for leg in entry.legs)
-    title = call.tr("Ångrat") if cancelled else call.tr("Skickat")
+    dead = bool(entry.legs) and all(leg.delivery.state in DEAD for leg in entry.legs) and not cancelled
+    title = call.tr("Ångrat") if cancelled else call.tr("Kom inte fram") if dead else call.tr("Skickat")
     return await call.web.page(
         call,
         "case/sent.html",
@@ -144,6 +145,7 @@ async def _sent_page(call: Call, file: CaseFile, entry: Entry) -> web.Response:
         file=file,
         entry=entry,
         cancelled=cancelled,
+        nothing_arrived=dead,
         legs=[leg_words(call, leg) for leg in entry.legs],
         may_retry=AccessAction.SEND in file.may,
         tried_again=call.request.query.get("igen", ""),
