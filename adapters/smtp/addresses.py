@@ -5,7 +5,9 @@ can write one into either writes commands and headers of their own. So the gramm
 addresses need, and what does not fit is refused, never repaired.
 
 Rules: no quoted local part, no address literal, no comment, no octet outside ASCII (a domain with other letters is
-written in its `xn--` form, RFC 5890), nothing that ends a line to anybody (RFC 5322 §2.2; Unicode's separators too).
+written in its `xn--` form, RFC 5890), nothing that ends a line to anybody (RFC 5322 §2.2; Unicode's separators too),
+and no beginning of an encoded word (RFC 2047): Python's mail library decodes what it is given before it writes it, so
+that `=?utf-8?q?=0D=0ABcc=3A?=` in an id, all of it printable, would be a line end and a header.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS: Final = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})+)")
 _MESSAGE_ID: Final = re.compile(r"[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}")  # no space, no angle bracket, one line
+_ENCODED: Final = "=?"
 MAX_LOCAL: Final = 64  # RFC 5321 §4.5.3.1.1
 MAX_ADDRESS: Final = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
 MAX_TEXT: Final = 900  # octets; with its name a header line stays below 998 (RFC 5322 §2.1.1)
@@ -34,7 +37,7 @@ def checked(address: str) -> str:
         UnsafeTextError: it is no plain address.
     """
     found = _ADDRESS.fullmatch(address)
-    if found is None or len(found[1]) > MAX_LOCAL or len(address) > MAX_ADDRESS:
+    if found is None or len(found[1]) > MAX_LOCAL or len(address) > MAX_ADDRESS or _ENCODED in address:
         raise UnsafeTextError("not a plain address")
     return f"{found[1]}@{found[2].lower()}"
 
@@ -50,6 +53,8 @@ def header_text(text: str) -> str:
     Raises:
         UnsafeTextError: it has line ends, controls or broken characters, or is longer than a header may be.
     """
+    if _ENCODED in text:
+        raise UnsafeTextError("a header text with an encoded word")
     # Cc: controls; Cf: marks that turn the writing direction; Cs: halves of characters; Zl, Zp: line ends.
     if any(unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in text):
         raise UnsafeTextError("a header text with controls")
@@ -60,7 +65,7 @@ def header_text(text: str) -> str:
 
 def is_message_id(text: str) -> bool:
     """Whether a text can stand between the angle brackets of a Message-ID."""
-    return _MESSAGE_ID.fullmatch(text) is not None
+    return _MESSAGE_ID.fullmatch(text) is not None and _ENCODED not in text
 
 
 def outward(identifier: str, domain: str) -> str:

@@ -67,6 +67,9 @@ ROWS: Final[dict[str, Kind]] = {
     ),
     "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
     "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
+    "Q10": Kind(
+        "line ends, NUL, quotes, long and foreign texts near SMTP", "generated texts in each place of a parcel"
+    ),
     "Q11": Kind(
         "personal data in notices and around sealed mail", "a word of its own in every field, looked for in all"
     ),

@@ -31,16 +31,18 @@ class Site:
     folder: Path
     clock: ManualClock
     authority: Authority
+    ours: Issued
     theirs: Issued
 
     @classmethod
     def make(cls, folder: Path) -> Site:
         authority = Authority()
         authority.written(folder)
-        authority.mail(OURS, number=1).written(folder / "own", "ours", key=True)
+        ours = authority.mail(OURS, number=1)
+        ours.written(folder / "own", "ours", key=True)
         theirs = authority.mail(THEIRS, number=2)
         theirs.written(folder / "partners", "theirs")
-        return cls(folder, ManualClock(), authority, theirs)
+        return cls(folder, ManualClock(), authority, ours, theirs)
 
     def certificates(self) -> Certificates:
         authorities = Authorities(self.folder / "ca.pem")
@@ -63,9 +65,10 @@ class Site:
         patience_s: float = 5.0,
         host: str = "127.0.0.1",
         max_octets: int = 15_000_000,
+        certificates: Certificates | None = None,
     ) -> SmimeNeighbour:
         relay = Relay(Hop(host, port, security), domains, ca_file=ca_file, patience_s=patience_s)
-        certificates = self.certificates()
+        certificates = certificates or self.certificates()
         return SmimeNeighbour(
             relay, certificates, Verp(STUDS, KEY), self.inward(certificates), self.clock, max_octets=max_octets
         )

@@ -50,6 +50,20 @@ def test_a_plain_address_keeps_its_local_part_and_its_domain_is_small() -> None:
     assert checked("Placering.Vuxen+1@XN--VXJ-QLA.Example") == "Placering.Vuxen+1@xn--vxj-qla.example"
 
 
+ENCODED = "=?utf-8?q?=0D=0ABcc=3A_x?="
+
+
+def test_no_encoded_word_reaches_a_header() -> None:
+    """RFC 2047: every octet of it may be printed, and the mail library would write the line end that it stands for."""
+    for refuses in (
+        lambda: checked(f"{ENCODED}@b.example"),
+        lambda: header_text(ENCODED),
+        lambda: outward(ENCODED, "b.c"),
+    ):
+        with pytest.raises(UnsafeTextError):
+            refuses()
+
+
 @pytest.mark.parametrize("text", [*(one for one in UNSAFE[:8]), "\ud800", "å" * 500])
 def test_a_header_text_is_one_line_whoever_reads_it(text: str) -> None:
     with pytest.raises(UnsafeTextError):
