@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 #: A python3 that writes down how it was called, and fails where a test wants it to.
 FAKE = """#!/bin/sh
-printf '%s\\n' "$*" >>"$CALLS"
+printf '%s\\n' "$*${SAMBUD_PYTHON:+ with SAMBUD_PYTHON}" >>"$CALLS"
 case "$1 ${2:-}" in
 "-c "*) exit {version} ;;
 "-m pip") if [ "$3" = --version ]; then exit {pip}; else exit {install}; fi ;;
@@ -55,6 +55,13 @@ def test_a_machine_without_pip_is_told_which_package_brings_it(house: Path) -> N
     assert (code, said.count("\n")) == (1, 1)
     assert "python3-pip" in said
     assert not (house / ".venv").exists()
+
+
+def test_which_python_makes_the_environment_is_no_setting_of_the_gateway(house: Path) -> None:
+    """A gateway refuses settings that it does not know."""
+    code, _, calls = start(house, "serve")
+    assert code == 0
+    assert calls[-1] == "-m gateway serve"
 
 
 def test_a_python_before_3_11_is_told_so_and_nothing_is_installed(house: Path) -> None:
