@@ -316,6 +316,9 @@ async def _sdk(settings: Settings, gateway: Gateway) -> AsyncIterator[Neighbour]
         client_id=settings.sdk_client_id,
         key_file=settings.sdk_key_file,
         algorithm=settings.sdk_algorithm,
+        scopes=settings.sdk_scopes,
+        certificate=settings.sdk_certificate,
+        authorities=settings.sdk_ca_file,
         addresses=await _own_addresses(gateway),
         clock=gateway.ports.clock,
     ) as neighbour:

@@ -86,6 +86,11 @@ class Settings(BaseModel):
     sdk_client_id: str = Field(default="", description="Vem gatewayen är för meddelandetjänsten.")
     sdk_key_file: Path | None = Field(default=None, description="Privat nyckel (PEM) som vi visar att vi är den med.")
     sdk_algorithm: str = Field(default="RS256", pattern=r"^(RS|ES)256$", description="RS256 eller ES256.")
+    sdk_scopes: str = Field(default="", description="Vad vi ber att få göra (scope), när tjänsten har andra namn.")
+    sdk_certificate: Path | None = Field(
+        default=None, description="Certifikat med nyckel (PEM) för ömsesidig TLS med meddelandetjänsten."
+    )
+    sdk_ca_file: Path | None = Field(default=None, description="Utfärdare av meddelandetjänstens certifikat (PEM).")
     link_url: str = Field(
         default="",
         pattern=r"^(https?://.{1,500})?$",

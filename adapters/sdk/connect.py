@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+from cryptography import x509
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
@@ -17,22 +19,70 @@ from adapters.sdk.neighbour import SdkNeighbour
 from adapters.sdk.simulator import Simulator
 from adapters.sdk.simulator_http import BASE, serving
 from gateway.errors import SetupError
+from gateway.model.base import SECOND, Instant
 from gateway.ports import Clock
 
 
 @asynccontextmanager
 async def connected(
-    *, url: str, token_url: str, client_id: str, key_file: Path, algorithm: str, addresses: Sequence[str], clock: Clock
+    *,
+    url: str,
+    token_url: str,
+    client_id: str,
+    key_file: Path,
+    algorithm: str,
+    addresses: Sequence[str],
+    clock: Clock,
+    scopes: str = "",
+    certificate: Path | None = None,
+    authorities: Path | None = None,
 ) -> AsyncIterator[SdkNeighbour]:
     """The message service at `url`.
 
+    Args:
+        scopes: in the place of those that the API's description names.
+        certificate: ours, with its key, for mutual TLS (SAD §6.2.2).
+        authorities: who may have issued the service's; else those of the machine.
+
     Raises:
-        SetupError: the key cannot be read, or does not fit the algorithm.
+        SetupError: a key or a certificate cannot be read, or the key does not fit the algorithm.
     """
     key = _read(RSAKey if algorithm == "RS256" else ECKey, key_file)
-    access = Access(base=url, token_url=token_url, client_id=client_id, key=key, algorithm=algorithm)
-    async with kept() as makers, aiohttp.ClientSession() as session:
-        yield SdkNeighbour(SdkApi(access, session, clock), addresses, PdfDocuments(makers=makers))
+    access = Access(
+        base=url,
+        token_url=token_url,
+        client_id=client_id,
+        key=key,
+        algorithm=algorithm,
+        **({"scopes": scopes} if scopes else {}),
+    )
+    connector = aiohttp.TCPConnector(ssl=_tls(certificate, authorities))
+    async with kept() as makers, aiohttp.ClientSession(connector=connector) as session:
+        documents = PdfDocuments(makers=makers)
+        yield SdkNeighbour(SdkApi(access, session, clock), addresses, documents, expires=_end(certificate))
+
+
+def _tls(certificate: Path | None, authorities: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+        if certificate is not None:
+            context.load_cert_chain(certificate)
+    except (OSError, ssl.SSLError) as trouble:
+        raise SetupError(
+            "a certificate for SDK cannot be read",
+            swedish="Certifikatet för SDK, eller filen med utfärdare, går inte att läsa.",
+            next_step="Ange PEM i SAMBUD_SDK_CERTIFICATE (med sin nyckel) och SAMBUD_SDK_CA_FILE.",
+        ) from trouble
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # SAD §6.2.2
+    return context
+
+
+def _end(certificate: Path | None) -> Instant | None:
+    """When our own certificate ends: the first of its file."""
+    if certificate is None:
+        return None
+    found = x509.load_pem_x509_certificates(certificate.read_bytes())
+    return Instant(min(int(one.not_valid_after_utc.timestamp()) for one in found) * SECOND)
 
 
 @asynccontextmanager

@@ -38,8 +38,11 @@ log = structlog.get_logger()
 class SdkNeighbour:
     """The Neighbour port over one message service, for the functional addresses that are ours."""
 
-    def __init__(self, api: SdkApi, addresses: Sequence[str], documents: Documents) -> None:
+    def __init__(
+        self, api: SdkApi, addresses: Sequence[str], documents: Documents, *, expires: Instant | None = None
+    ) -> None:
         self._api = api
+        self._expires = expires
         self._addresses = tuple(addresses)
         self._documents = documents
         self._left: dict[str, Reason] = {}
@@ -139,7 +142,7 @@ class SdkNeighbour:
         return Seen(exists=None, takes=("application/pdf",), max_octets=30_000_000)
 
     def expires(self) -> Instant | None:
-        return None
+        return self._expires
 
     async def probe(self) -> Told:
         """Sign in at the service and list what waits for one address of ours; nothing is taken."""

@@ -25,7 +25,6 @@ from adapters.sdk.simulator import TOKEN_LIFE_S, Simulator
 BASE: Final = "/sdk-api/v1/"
 BOOK: Final = "/addressbook/v1/organizations"
 _MESSAGES: Final = f"{BASE}sdk/messages"
-_MAX_FORM: Final = 64 * 1024
 MOST: Final = 10_000
 
 
@@ -80,7 +79,7 @@ class _Calls:
         self._service = service
 
     async def token(self, request: web.Request) -> web.Response:
-        form = dict(parse_qsl((await request.content.read(_MAX_FORM)).decode("ascii", "replace")))
+        form = dict(parse_qsl((await request.read()).decode("ascii", "replace")))
         try:
             token = self._service.token(form)
         except CallError as fault:

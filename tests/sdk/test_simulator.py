@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import datetime
 import io
 import signal
+import ssl
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -14,9 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
+from aiohttp import web
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from joserfc.jwk import ECKey
 
 from adapters.sdk import status
@@ -25,13 +30,15 @@ from adapters.sdk.client import Access, NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.connect import connected, offered
 from adapters.sdk.counterpart import FUNCTIONS, ORGANISATION
 from adapters.sdk.model import Attention, Message, Party
+from adapters.sdk.neighbour import SdkNeighbour
 from adapters.sdk.simulator import Simulator
-from adapters.sdk.simulator_http import BASE, BOOK, serving
+from adapters.sdk.simulator_http import BASE, BOOK, application, serving
 from gateway.errors import SetupError
-from gateway.model.base import HOUR, MINUTE, SECOND
+from gateway.model.base import DAY, HOUR, MINUTE, SECOND
 from gateway.neighbours import Reason, Telling
 from tests.clock import ManualClock
 from tests.sdk.test_message import a_message
+from tests.smtp.authority import Authority
 from tests.test_house import ROOT
 
 pytestmark = pytest.mark.slow
@@ -383,3 +390,96 @@ async def test_the_command_serves_until_it_is_ended_and_refuses_a_client_it_does
         _, said = await refused.communicate()
         assert refused.returncode == 3
         assert "går inte att förstå" in said.decode()
+
+
+# --- how a gateway connects ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Secured:
+    """A service that takes only who shows a certificate of its authority, and what a client needs for it."""
+
+    address: str
+    keys: Path
+    authority: Path
+    certificate: Path
+    asked: list[str]  # the scopes of each token
+
+    @asynccontextmanager
+    async def client(self, **options: Any) -> AsyncIterator[SdkNeighbour]:
+        async with connected(
+            url=self.address + BASE,
+            token_url=f"{self.address}/token",
+            client_id="kommun",
+            key_file=self.keys / "kommun.pem",
+            algorithm="ES256",
+            addresses=[OURS],
+            clock=ManualClock(),
+            **{"authorities": self.authority, "certificate": self.certificate, **options},
+        ) as neighbour:
+            yield neighbour
+
+
+@pytest.fixture
+async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
+    own = Authority(around=datetime.datetime.now(datetime.UTC))
+    client = own.mail("sdk@kommun.example", days=200, usage=ExtendedKeyUsageOID.CLIENT_AUTH)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=own.written(tmp_path))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(own.server().written(tmp_path, "server", key=True))
+    service, key = Simulator(ManualClock()), ECKey.generate_key("P-256")
+    service.join("kommun", key, [OURS])
+    (tmp_path / "kommun.pem").write_bytes(key.as_pem(private=True))
+    asked: list[str] = []
+
+    @web.middleware
+    async def seen(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path == "/token":
+            asked.append(dict(parse_qsl((await request.read()).decode()))["scope"])
+        return await handler(request)  # type: ignore[no-any-return]
+
+    app = application(service)
+    app.middlewares.append(seen)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        address = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        yield Secured(address, tmp_path, tmp_path / "ca.pem", client.written(tmp_path, "client", key=True), asked)
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_service_that_asks_for_our_certificate_gets_it_and_its_end_is_known(secured: Secured) -> None:
+    """SAD §6.2.2: mutual TLS between systems; a certificate that ends is told before it does."""
+    async with secured.client() as neighbour:
+        assert (await neighbour.probe()).telling is Telling.DELIVERED
+        end = neighbour.expires()
+        assert end is not None
+        left = end - int(datetime.datetime.now(datetime.UTC).timestamp()) * SECOND
+        assert 198 * DAY < left <= 200 * DAY
+
+
+@pytest.mark.parametrize("wrong", [{"certificate": None}, {"authorities": None}])
+async def test_without_our_certificate_or_with_a_strangers_the_service_is_away(
+    secured: Secured, wrong: dict[str, None]
+) -> None:
+    async with secured.client(**wrong) as neighbour:
+        told = await neighbour.probe()
+        assert (told.telling, told.reason) == (Telling.DELAYED, Reason.UNREACHABLE)
+
+
+async def test_scopes_are_those_of_the_description_unless_a_service_has_others(secured: Secured) -> None:
+    """sdk.md §10.3: text and file name them differently."""
+    for options in ({}, {"scopes": "urn:sdk.api:sendMessage"}):
+        async with secured.client(**options) as neighbour:
+            await neighbour.probe()
+    assert "urn:sdk.api:sendMessages" in secured.asked[0].split()
+    assert secured.asked[-1] == "urn:sdk.api:sendMessage"
+
+
+async def test_a_certificate_that_cannot_be_read_is_said_in_one_sentence(secured: Secured, tmp_path: Path) -> None:
+    for wrong in ({"certificate": tmp_path / "none"}, {"certificate": secured.authority}, {"authorities": tmp_path}):
+        with pytest.raises(SetupError, match="certificate"):
+            async with secured.client(**wrong):
+                pass
