@@ -30,7 +30,7 @@ def test_every_row_is_measured_beside_its_floor_and_goal(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(target.read_text("utf-8"))
