@@ -165,6 +165,13 @@ class AttachmentError(GatewayError):
     status = 422
 
 
+class FileWaitsError(GatewayError):
+    """No verdict of the malware scanner on a file yet: it is kept, and given to nobody. Try again in a minute."""
+
+    code = "file-waits"
+    status = 503
+
+
 class EnvelopeError(GatewayError):
     """An envelope cannot be opened. One outward error for every cause; the log says which check failed."""
 

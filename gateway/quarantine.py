@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
-from gateway.errors import GatewayError
+from gateway.errors import FileWaitsError
 from gateway.filetypes import Fault, FileRefusedError
 from gateway.integrity import Integrity
 from gateway.model.base import GATEWAY, AdministrationId, AttachmentId, Instant
@@ -30,13 +30,6 @@ from gateway.sessions import Signed
 from gateway.states import QUARANTINE, QuarantineEvent, QuarantineState, step
 
 MOST_SHOWN: Final = 200
-
-
-class FileWaitsError(GatewayError):
-    """No verdict on a file yet: it is kept, and given to nobody. The same may succeed in a minute."""
-
-    code = "file-waits"
-    status = 503
 
 
 def waits() -> FileWaitsError:

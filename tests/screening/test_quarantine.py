@@ -9,7 +9,7 @@ import pytest
 
 from adapters.documents.examiner import ChildExaminer
 from adapters.scan.clamd import Clamd
-from gateway.errors import ForbiddenError, IntegrityError, RecipientError
+from gateway.errors import FileWaitsError, ForbiddenError, IntegrityError, RecipientError
 from gateway.filetypes import Fault, FileRefusedError
 from gateway.forms.demo import demo_pdf, demo_referral
 from gateway.model.base import AttachmentId, CaseId, DraftId, EnvelopeId, InboxId
@@ -17,7 +17,6 @@ from gateway.model.classes import Category
 from gateway.model.log import AuditSide
 from gateway.model.path import Arrival, Attachment, AttachmentState, Channel, Quarantined
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Reason
-from gateway.quarantine import FileWaitsError
 from gateway.screening import Screening
 from gateway.sending import Submission
 from gateway.sessions import Signed

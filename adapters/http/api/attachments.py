@@ -13,7 +13,7 @@ from adapters.http.downloads import download
 from adapters.http.parts import Parts
 from adapters.http.routes import Call, FormPart, Model, Rate, Tag
 from gateway.attachments import category_of
-from gateway.errors import AttachmentError, InvalidRequestError
+from gateway.errors import AttachmentError, FileWaitsError, InvalidRequestError
 from gateway.model.base import AttachmentId, DraftId
 from gateway.model.classes import Category
 
@@ -120,6 +120,7 @@ ROUTES: Final = (
         tag=Tag.COMPOSE,
         audit="attachment_read",
         media=OCTETS,
+        fails=(AttachmentError, FileWaitsError),
     ),
     call_row(
         "DELETE",

@@ -14,7 +14,9 @@ from adapters.http.api.shapes import FormName, FormValues, FormVersion, Id, Inbo
 from adapters.http.downloads import download
 from adapters.http.routes import Call, Model, Tag
 from gateway.errors import (
+    AttachmentError,
     EnvelopeError,
+    FileWaitsError,
     IdempotencyConflictError,
     IllegalTransitionError,
     InvalidFormError,
@@ -180,7 +182,7 @@ ROUTES: Final = (
         takes=DraftOut,
         gives=Sent,
         status=201,
-        fails=SENDING,
+        fails=(*SENDING, AttachmentError, FileWaitsError),
         keyed=True,
     ),
     call_row(
@@ -235,6 +237,6 @@ ROUTES: Final = (
         tag=Tag.OPEN,
         audit="attachment_read",
         media=OCTETS,
-        fails=OPENING,
+        fails=(*OPENING, AttachmentError, FileWaitsError),
     ),
 )
