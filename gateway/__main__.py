@@ -273,7 +273,10 @@ async def _own_addresses(gateway: Gateway, channel: Channel = Channel.SDK) -> li
 
 @asynccontextmanager
 async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[None]:
-    """Whom the settings connect this gateway with, while it serves."""
+    """Whom the settings connect this gateway with, while it serves; and what makes papers for who carries them."""
+    from adapters.documents.pdf import PdfDocuments
+
+    gateway.printing.connect(PdfDocuments())
     async with AsyncExitStack() as stack:
         if settings.sdk_url:
             gateway.channels.connect(await stack.enter_async_context(_sdk(settings, gateway)))

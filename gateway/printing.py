@@ -16,6 +16,7 @@ from gateway.carried import sealed_words, words_of
 from gateway.carrying import Carrying
 from gateway.decide import AccessAction
 from gateway.deliver import consent_fact, holds, moved_delivery
+from gateway.documents import Documents, page_of
 from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
 from gateway.forms import Form, FormCatalogue
 from gateway.freshness import Freshness
@@ -75,6 +76,7 @@ class Printing:
         self._carrying = carrying
         self._freshness = freshness
         self._clock = clock
+        self._documents: Documents | None = None
 
     async def take(self, signed: Signed, inbox: InboxId, delivery: str) -> HandOver:
         """Take a message out to be printed; from now on it may have left. Taking what is taken is no error.
@@ -144,6 +146,26 @@ class Printing:
         digest = hashlib.sha256(text.encode()).hexdigest()
         await self._remember(standing, load, digest)
         return Paper(load=load, way=way, form=form, opened=opened, text=text, digest=digest)
+
+    def connect(self, documents: Documents) -> None:
+        """Make papers as PDF from now on; without, they are pages of the browser only."""
+        self._documents = documents
+
+    @property
+    def makes_pdf(self) -> bool:
+        return self._documents is not None
+
+    async def pdf(self, signed: Signed, inbox: InboxId, delivery: str) -> bytes:
+        """The same page that SDK carries, to be printed and signed for: PDF/A-3a without the data inside.
+
+        Raises as `print`, and:
+            DocumentError: it could not be made now; nothing was changed but the log.
+        """
+        if self._documents is None:
+            raise NotFoundError("no documents are made here", swedish="PDF görs inte här. Skriv ut från sidan.")
+        standing, load, envelope, way, opened = await self._opened(signed, inbox, delivery, delivery)
+        parcel = await self._parcels.of(envelope, load.message, way, opened, standing.directory)
+        return await self._documents.pdf(page_of(parcel))
 
     async def file(
         self, signed: Signed, inbox: InboxId, delivery: str, attachment: AttachmentId

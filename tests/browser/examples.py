@@ -174,6 +174,7 @@ ELSEWHERE: frozenset[str] = frozenset(
         "/logg/export",
         "/logg/{nummer}/bevis",
         "/overlamning/{inbox}/{leverans}/utskrift/{bilaga}",
+        "/overlamning/{inbox}/{leverans}/pdf",
         "/drift/adressbok/forslag/{nyckel}",
         "/drift/lamna-over/{nyckel}",
         "/utkast/{draft}/bilagor/{bilaga}",

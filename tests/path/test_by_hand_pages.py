@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 
+import pypdf
 import pytest
 
+from adapters.documents.pdf import PdfDocuments
 from gateway.model.carrying import HandOver
 from gateway.model.path import Delivery
 from gateway.states import DeliveryState, HandOverState
@@ -89,6 +92,28 @@ async def test_a_person_prints_goes_through_the_list_and_says_that_it_was_handed
     assert "RR 123 SE" in after
     twice = await browser.post(f"{url}/lamnad", fields)  # type: ignore[arg-type]
     assert twice.status == 303  # pressed twice is said once
+
+
+async def test_the_paper_comes_as_pdf_too_with_the_words_of_the_recipients_projection_and_no_data_inside(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    """The page that SDK carries, for a printer: what a person hands over holds nothing that eyes do not see."""
+    county, documents = site[1], PdfDocuments()
+    county.gateway.printing.connect(documents)
+    delivery, url = await waiting(county, browser)
+    assert (await browser.get(f"{url}/pdf")).status == 404  # not taken out
+    await browser.post(f"{url}/ta", {"_csrf": (await browser.get(url)).token})
+    assert f'href="{url}/pdf"' in (await browser.get(f"{url}/utskrift")).text
+
+    octets = await county.gateway.printing.pdf(await county.sign_in("al-sos"), ALVESTA, delivery.id)
+
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(octets)).pages)
+    assert "Kan ni ringa om skolgången?" in text
+    assert "Elevhälsan, Gislaved" in text
+    assert await documents.data(octets) is None
+    async with browser.http.get(f"{browser.address}{url}/pdf") as reply:
+        assert (reply.status, reply.content_type) == (200, "application/pdf")
+        assert (await reply.read()).startswith(b"%PDF-")
 
 
 async def test_a_person_says_why_it_could_not_be_handed_over_and_the_case_says_so(

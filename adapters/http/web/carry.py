@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -106,8 +107,22 @@ async def show_paper(call: Call) -> web.Response:
         files=paper.opened.attachments,
         files_held=held if isinstance(held, int) else 0,
         url=_url(inbox, delivery),
+        makes_pdf=call.gateway.printing.makes_pdf,
         copying=paper.load.delivery.channel is Channel.LINK,
     )
+
+
+async def show_pdf(call: Call) -> web.Response:
+    """The same paper as PDF."""
+    inbox, delivery = _where(call)
+    octets = await call.gateway.printing.pdf(call.signed, inbox, delivery)
+    load = await call.gateway.carrying.find(call.signed, inbox, delivery)
+    name = quote(f"{load.case.reference}.pdf", safe="")
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return web.Response(body=octets, content_type="application/pdf", headers=headers)
 
 
 async def read_file(call: Call) -> web.StreamResponse:
@@ -270,6 +285,7 @@ ROUTES: Final = (
     shows(ONE, show, N_("Lämna för hand"), HELP),
     acts(f"{ONE}/ta", take, N_("Ta ut för utskrift"), HELP, audit="dispatched"),
     shows(f"{ONE}/utskrift", with_window(show_paper), N_("Utskrift"), HELP, audit="printed"),
+    shows(f"{ONE}/pdf", with_window(show_pdf), N_("Utskrift som PDF"), HELP, audit="printed", html=False),
     shows(f"{ONE}/utskrift/{{bilaga}}", with_window(read_file), N_("Bilaga"), HELP, audit="printed", html=False),
     acts(f"{ONE}/lamnad", handed_over, N_("Anteckna överlämning"), HELP, audit="carried"),
     acts(f"{ONE}/inte-lamnad", not_handed_over, N_("Anteckna att det inte är lämnat"), HELP, audit="not_delivered"),
