@@ -10,11 +10,13 @@ import pypdf
 import pytest
 
 from adapters.documents.pdf import PdfDocuments
+from gateway.forms.demo import demo_referral
 from gateway.model.carrying import HandOver
 from gateway.model.path import Delivery
 from gateway.states import DeliveryState, HandOverState
 from tests import paper
-from tests.county import ALVESTA, County
+from tests.county import ALVESTA, County, password_of
+from tests.path.test_by_hand import on_paper
 from tests.path.test_pages import Browser, Reply, browser, site
 
 pytestmark = pytest.mark.slow  # each walks pages over a real connection
@@ -173,3 +175,19 @@ async def test_a_stopped_hand_over_says_so_and_offers_no_print(site: tuple[str, 
     refused = await browser.get(f"{url}/utskrift")
     assert refused.status == 403
     assert "Förstör utskriften" in seen(refused)
+
+
+async def test_before_sending_the_sender_reads_that_somebody_must_carry_it(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    """A way of people is never told as a channel that is away."""
+    county = site[1]
+    await county.gateway.register.apply(on_paper(), passwords=password_of, by="test")
+    worker = await county.sign_in("al-sos")
+    case, _ = await county.consented_case(worker)
+    values = demo_referral(county.today)
+    draft = await county.gateway.drafts.create(worker, ALVESTA, case.id, "placement_referral", 1, values)
+    await browser.sign_in("al-sos")
+    page = seen(await browser.get(f"/utkast/{draft.id}/granska?till=remissgrupp"))
+    assert "nås inte elektroniskt. Någon av er skriver ut det och lämnar det" in page
+    assert "inte ansluten" not in page
