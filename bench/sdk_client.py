@@ -99,6 +99,11 @@ class Client:
         county, timed = self._county, self._connected()
         signed = await county.signed()
         places = await county.cases(CASES)
+        for place in places:  # the first message of a case makes its recipient a party of it
+            await county.gateway.sending.send(signed, CASEWORK, county.case_message(place))
+        while len(timed.confirmed) < CASES:
+            await county.gateway.channels.run_once(Channel.SDK)
+            await asyncio.sleep(0.1)
         timed.handed.clear()
         timed.confirmed.clear()
         began = time.perf_counter()
