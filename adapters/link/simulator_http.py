@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -43,8 +44,8 @@ class _Calls:
         self.referrals: dict[tuple[str, str], str] = {}  # (user, client_ref) -> id
 
     async def token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        name = str(form.get("client_id", ""))
+        form = dict(parse_qsl((await request.read()).decode("ascii", "replace")))
+        name = form.get("client_id", "")
         refusal = self._sim.sign_in(name)
         if refusal is not None:
             return self._refused(request, refusal)
