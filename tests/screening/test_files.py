@@ -11,12 +11,14 @@ import pytest
 
 from adapters.documents.child import Children, Limits
 from adapters.documents.examiner import ChildExaminer
+from adapters.documents.pdf import PdfDocuments
 from gateway.errors import SetupError
 from gateway.filepolicy import Takes, policy_of
 from gateway.filetypes import IN_SWEDISH, SNIFF_BYTES, Fault, FileRefusedError, check_name, media_type_of
 from gateway.neighbours import Reason
 from gateway.screening import Screening, Verdict
 from policies import attachments
+from tests.documents.test_pdf import DATA, a_page
 from tests.screening import files
 from tests.world import an_inbox
 
@@ -51,6 +53,12 @@ async def test_documents_pictures_and_plain_text_come_in(examiner: ChildExaminer
     cases = list(files.good())
     found = await asyncio.gather(*(fault_of(examiner, name, octets) for name, octets in cases))
     assert {name: fault for (name, _), fault in zip(cases, found, strict=True) if fault} == {}
+
+
+async def test_the_page_that_our_own_forms_travel_in_comes_in(examiner: ChildExaminer) -> None:
+    """PDF/A-3a with its data as an associated file (docs/channels.md §8): another gateway looks into it as well."""
+    octets = await PdfDocuments().pdf(a_page(), DATA)
+    assert await fault_of(examiner, "uppdrag.pdf", octets) is None
 
 
 async def test_each_kind_that_must_not_come_in_is_refused_for_what_it_is(examiner: ChildExaminer) -> None:
