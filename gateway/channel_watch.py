@@ -21,6 +21,7 @@ from gateway.channels import Channels
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
 from gateway.model.base import DAY, GATEWAY, HOUR, MINUTE, Instant
+from gateway.model.carrying import BY_HAND
 from gateway.model.directory import Inbox
 from gateway.model.path import Channel, ReasonCount, Unfetched
 from gateway.neighbours import OF_THE_WAY, Neighbour, Reason, Telling, Told
@@ -99,6 +100,11 @@ class ChannelState:
         return Counter(self.left.values())
 
     @property
+    def by_hand(self) -> bool:
+        """Whether people carry what goes this way: then no neighbour is missing."""
+        return self.channel in BY_HAND
+
+    @property
     def used(self) -> bool:
         """Whether there is anything to say of it."""
         return self.connected or bool(self.counts)
@@ -128,6 +134,10 @@ class Path:
     rank: int
     connected: bool
     closed_until: Instant | None
+
+    @property
+    def by_hand(self) -> bool:
+        return self.channel in BY_HAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

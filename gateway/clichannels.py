@@ -158,6 +158,8 @@ def _lines(one: ChannelState, told: Mapping[tuple[str, str], int], now: Instant)
     if not one.used:
         return [f"{name:<9} inte ansluten"]
     said = ["ansluten" if one.connected else "INTE ANSLUTEN, men används"]
+    if one.by_hand:
+        said = ["lämnas för hand av avsändarens personal"]
     if told.get(("circuit_open", name)):
         said.append("grannen svarar inte: försöken vilar")
     if told.get(("left", name)):
@@ -199,6 +201,8 @@ def _explained(directory: Snapshot, inbox: Inbox, paths: list[Path], told: Mappi
         lines.append("  ingen väg: adressboken har ingen adress till den, så inget går att skicka")
     for place, path in enumerate(paths, 1):
         state = "ansluten" if path.connected else "inte ansluten: hoppas över"
+        if path.by_hand:
+            state = "för hand: avsändarens personal skriver ut och lämnar"
         if told.get(("circuit_open", str(path.channel))):
             state = "grannen svarar inte nu: väntar, sedan nästa väg"
         label = f"{place}." if outside else "utifrån:"

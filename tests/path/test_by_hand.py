@@ -350,3 +350,12 @@ async def test_a_party_that_no_machine_could_tell_for_a_day_is_told_by_a_person(
         [saying] = await first.store.hand_overs_of(ALVESTA, HandOverState.WAITING, limit=10)
         assert (saying.what, saying.party) == ("consent_withdrawn", SEAT_E)
         assert WIRE in first.gateway.channels.neighbours
+
+
+@pytest.mark.slow
+async def test_an_operator_is_told_of_a_way_of_people_and_of_no_missing_neighbour(carried: Carried) -> None:
+    watch = carried.county.gateway.channel_watch
+    state = await watch.state(Channel.HANDOVER)
+    assert (state.by_hand, state.used, state.in_state(DeliveryState.QUEUED)) == (True, True, 1)
+    directory = await carried.county.gateway.directory.current()
+    assert [path.by_hand for path in await watch.paths(directory.inbox(SEAT_E))] == [True]

@@ -81,7 +81,9 @@ async def show(call: Call) -> web.Response:
 
 def _shown(call: Call, one: ChannelState, now: Instant) -> Shown:
     word, colour = N_("Ansluten"), "success"
-    if not one.connected:
+    if one.by_hand:
+        word, colour = N_("Lämnas av människor"), "info"
+    elif not one.connected:
         word, colour = N_("Inte ansluten"), "danger"
     elif one.closed_until is not None:
         word, colour = N_("Svarar inte"), "warning"
