@@ -170,6 +170,7 @@ async def test_what_the_envelope_cannot_decide_is_left_for_a_person_and_never_op
     ref = world.arrive("vaxjo.nav", says_administration=False)
     world.sim.inboxes = Inboxes.SHARED_MUNICIPALITY
     shared = LinkNeighbour(world.client, [SHARED])  # even if somebody set it up so
+    assert [one async for one in LinkNeighbour(world.client, [SHARED]).arrivals()] == []  # held back before intake
     world.county.gateway.channels.connect(shared)
     await world.look()
     assert dict(shared.left) == {ref: "not-found"}
