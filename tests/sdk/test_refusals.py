@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
@@ -21,6 +22,7 @@ from adapters.sdk.neighbour import incoming
 from adapters.sdk.xml import MAX_OCTETS
 from gateway.model.path import Delivery
 from gateway.neighbours import IN_SWEDISH, Answer, Arrived, Reason
+from gateway.screening import Screening, Verdict
 from gateway.states import DeliveryState
 from tests.county import ALVESTA, SEAT_E, County
 from tests.neighbours import address_of
@@ -124,8 +126,11 @@ def elsewhere(message: Message, side: str) -> Message:
 class Finds:
     """A scanner that finds something in everything."""
 
-    async def clean(self, octets: bytes) -> bool:
-        return False
+    async def scan(self, pieces: AsyncIterator[bytes]) -> Verdict:
+        return Verdict.FOUND
+
+    async def answers(self) -> bool:
+        return True
 
 
 async def told(county: County, message: Message) -> tuple[Answer, Fault | None]:
@@ -156,7 +161,7 @@ async def test_an_arrival_that_breaks_a_row_is_refused_with_its_code_and_a_sound
 
 async def test_row_3_malware_is_refused_as_forbidden(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
     county = federation.pair.second
-    monkeypatch.setattr(county.gateway.intake, "_scanner", Finds())
+    monkeypatch.setattr(county.gateway.intake, "_screening", Screening(scanner=Finds()))
     answer, fault = await told(county, a_letter())
     assert answer.reason is Reason.MALWARE
     assert fault is not None
