@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import struct
 import time
-import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from bench.child import answer, quiet
+from bench.pictures import picture
 from bench.wire import PIECE, Wire, request
 from gateway.errors import GatewayError
 
@@ -208,7 +207,7 @@ async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> 
             f"Content-Type: multipart/form-data; boundary={mark}\r\n"
             f"Content-Length: {len(before) + size + len(after)}\r\n\r\n".encode()
         )
-        head, tail = _png(size)
+        head, tail = picture(size)
         wire.writer.write(before + head)
         piece, left = secrets.token_bytes(PIECE), size - len(head) - len(tail)
         while left:
@@ -219,18 +218,6 @@ async def _upload(port: int, token: str, path: str, size: int, secure: bool) -> 
         (await wire.answer()).require(201)
     finally:
         wire.close()
-
-
-def _png(size: int) -> tuple[bytes, bytes]:
-    """What stands around noise so that the whole is a PNG of `size` octets, which the gateway looks into (PNG §5.3)."""
-    header = struct.pack("!LLBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    noise = size - 8 - 3 * 12 - len(header)
-    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + struct.pack("!L", noise) + b"IDAT"
-    return head, bytes(4) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack("!L", len(data)) + kind + data + struct.pack("!L", zlib.crc32(kind + data))
 
 
 async def _download(port: int, token: str, path: str, size: int, secure: bool) -> None:

@@ -17,7 +17,7 @@ from adapters.sdk.connect import connected
 from adapters.sdk.neighbour import SdkNeighbour
 from bench.child import answer, quiet
 from bench.county import RECIPIENT, County, a_county
-from bench.sdk_service import PIECE
+from bench.pictures import picture_in_pieces
 from gateway.demo import CASEWORK, demo_directory
 from gateway.demo_federated import sdk_address, seen_from
 from gateway.exchange import taken_in
@@ -128,14 +128,13 @@ class Client:
         """One message with one file of `size` octets, until its receipt is here."""
 
         async def pieces() -> AsyncIterator[bytes]:
-            yield b"%PDF-1.7\n"
-            for at in range(9, size, len(PIECE)):
-                yield PIECE[: size - at]
+            for piece in picture_in_pieces(size):
+                yield piece
 
         county = self._county
         signed = await county.signed()
         draft = await county.file_draft()
-        await county.gateway.attachments.add(signed, draft, "film.pdf", Category.NEED, pieces())  # type: ignore[arg-type]
+        await county.gateway.attachments.add(signed, draft, "film.png", Category.NEED, pieces())  # type: ignore[arg-type]
         sent = await county.gateway.sending.send_draft(signed, draft, [str(RECIPIENT)])  # type: ignore[arg-type]
         async with asyncio.timeout(WAIT_S):
             while not await self._arrived(sent.message):

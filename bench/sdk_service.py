@@ -17,9 +17,8 @@ from adapters.sdk.model import Attention, Document, Message, Party
 from adapters.sdk.simulator import Simulator
 from adapters.sdk.simulator_http import BASE, serving
 from bench.child import answer, quiet
+from bench.pictures import picture_in_pieces
 from gateway.__main__ import SystemClock
-
-PIECE = bytes(1_000_000)
 
 
 class Service:
@@ -51,9 +50,8 @@ class Service:
         """As the client `name`: a letter with one file of `size` octets."""
 
         async def pieces() -> AsyncIterator[bytes]:
-            yield b"%PDF-1.7\n"
-            for at in range(9, size, len(PIECE)):
-                yield PIECE[: size - at]
+            for piece in picture_in_pieces(size):
+                yield piece
 
         identifier = str(uuid.uuid4())
         message = Message(
@@ -66,7 +64,7 @@ class Service:
             recipient=_party(recipient),
             documents=(Document(id="1", index="1", texts=("Se bilagan.",)),),
         )
-        file = Streamed(name="film.pdf", media_type="application/pdf", size=size, read=pieces)
+        file = Streamed(name="film.png", media_type="image/png", size=size, read=pieces)
         await self._apis[name].send(message, (file,))
 
 
