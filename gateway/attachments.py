@@ -171,9 +171,9 @@ class Attachments:
         """Slips of the hand are told and forgotten; what a file holds is logged, and malware is an alarm (X10)."""
         if refused.fault in (Fault.NAME, Fault.EMPTY, Fault.TOO_LARGE):
             return
-        malware = refused.fault is Fault.MALWARE
+        action = AuditAction.ALARM if refused.fault is Fault.MALWARE else AuditAction.FILE_REFUSED
         entry = await self._auditor.entry(
-            AuditAction.ALARM if malware else AuditAction.FILE_REFUSED,
+            action,
             administration=draft.administration,
             actor=standing.signed.user,
             role=standing.role,

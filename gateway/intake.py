@@ -202,7 +202,7 @@ class Intake:
                     role="worker",
                     object=object,
                     case=None,
-                    outcome=str(reason),
+                    outcome="malware",
                     detail={"inbox": recipient.id},
                 )
             )

@@ -116,8 +116,9 @@ class Quarantine:
             changed_at=self._clock.now(),
             version=row.version + 1,
         )
+        action = AuditAction.ALARM if refused else AuditAction.FILE_RELEASED
         entry = await self._auditor.entry(
-            AuditAction.ALARM if refused else AuditAction.FILE_RELEASED,
+            action,
             administration=administration,
             actor=signed.user,
             role=role,
