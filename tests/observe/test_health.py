@@ -71,6 +71,7 @@ async def watched(
                 machine or UnknownMachine(),
                 county.clock,
                 watch=gateway.channel_watch,
+                quarantine=gateway.quarantine,
                 seconds=seconds,
             ),
             seconds,
