@@ -67,13 +67,13 @@ class Retries:
                 it lies in the message. Nothing was changed; the sentence says which, and what to do.
             DecisionStaleError: a consent moved in this moment; ask again.
         """
+        await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
         message = await self._store.get(Message, message_id)
-        standing = await self._rights.act(
-            signed, inbox, AccessAction.SEND, form_type=message.form_type if message else ""
-        )
         envelope = await self._store.get(Envelope, envelope_id)
         if message is None or message.sender != inbox or envelope is None or envelope.message != message.id:
             raise NotFoundError("no such message", swedish="Meddelandet finns inte, eller är inte ert.")
+        # Asked of one's own message only: what a role may send differs by form, and would tell that another's exists.
+        standing = await self._rights.act(signed, inbox, AccessAction.SEND, form_type=message.form_type)
         now = self._clock.now()
         rows = await self._store.deliveries_of(message_id)
         ended = last_ended(rows, envelope_id)

@@ -28,13 +28,15 @@ from gateway.model.classes import Category
 from tests.county import ALVESTA, SEAT_E, VAXJO
 from tests.faults.http_peers import Answer, Served, served
 from tests.faults.tally import tally
+from tests.paper import taken, to_say
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 CANARY = "Kanariefågeln sitter i det här fältet"
 #: Names of parts of paths and of members of bodies, as they are called here.
 SAME = {
     "bilaga": "attachment", "meddelande": "message", "anvandare": "user", "request": "message", "proposal": "message",
-    "kuvert": "envelope", "inkorg": "inbox", "arende": "case", "samtycke": "consent",
+    "kuvert": "envelope", "inkorg": "inbox", "arende": "case", "samtycke": "consent", "leverans": "delivery",
+    "notis": "notice",
 }  # fmt: skip
 #: Who may see whatever it is: what is of the whole gateway is theirs (tests/path/test_page_matrix.py says which).
 OVERSEERS = {"gransk", "it", "stat"}
@@ -93,7 +95,8 @@ async def place() -> AsyncIterator[Place]:
             }  # fmt: skip
             if sent is not None:
                 own = next(row.id for row in await county.store.envelopes_of(sent.message) if row.sender_copy)
-                ids |= {"message": sent.message, "envelope": own}
+                paper, saying = await taken(county, worker), await to_say(county, worker)
+                ids |= {"message": sent.message, "envelope": own, "delivery": paper.id, "notice": saying}
                 chief = await county.sign_in("ek-chef")
                 envelope = await county.envelope(SEAT_E, sent.message)
                 await gateway.queue.open(chief, envelope)
@@ -133,6 +136,7 @@ def path_of(route: Route, ids: Mapping[str, str]) -> str:
         "nummer": "3",
         "nyckel": "x",
         "atgard": "losenord",
+        "kapitel": "x",
     }
     return re.sub(
         r"\{(\w+)\}", lambda part: quote(other.get(part[1]) or ids[SAME.get(part[1], part[1])], safe=""), route.path
@@ -168,7 +172,7 @@ def member_of(route: Route, name: str, ids: Mapping[str, str]) -> Any:
         "recipients": ["remissgrupp"], "values": {}, "form_type": "placement_referral", "form_version": 1, "version": 1,
         "undo_seconds": 0, "code": "000000", "over": None, "uphold": True, "refused": False, "in_reply_to": "",
         "to": "vaxjo.registrator", "note": "x", "text": "x", "purpose": "x", "deputy_reason": "",
-        "identity_number": "199006022397",
+        "identity_number": "199006022397", "handed_at": "2026-03-02T09:00:00Z", "given_to": "x", "reference": "x", "checks": [],
     }  # fmt: skip
     if name in plain:
         return plain[name]
