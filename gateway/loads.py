@@ -52,7 +52,7 @@ class Loads:
         message = await self._store.get(Message, row.message)
         case = await self._store.get(Case, message.case) if message else None
         if message is None or case is None:
-            raise EnvelopeError("a delivery without its message")
+            raise broken("a delivery without its message")
         hand_over = await self._store.get(HandOver, row.id)
         if hand_over is not None:
             await self._integrity.check(hand_over)
@@ -69,13 +69,13 @@ class Loads:
     async def case(self, row: HandOver) -> Case:
         case = await self._store.get(Case, row.case)
         if case is None:
-            raise EnvelopeError("a hand-over without its case")
+            raise broken("a hand-over without its case")
         return case
 
     async def envelope(self, row: Delivery) -> Envelope:
         envelope = await self._store.get(Envelope, row.envelope)
         if envelope is None:
-            raise EnvelopeError("a delivery without its envelope")
+            raise broken("a delivery without its envelope")
         return envelope
 
     async def consents(self, envelope: Envelope) -> list[Consent]:
@@ -106,9 +106,18 @@ def way_of(envelope: Envelope, row: Delivery) -> Way:
     """The way of this delivery that the signed header lists."""
     way = next((way for way in parse(envelope.octets).header.ways if way.channel is row.channel), None)
     if way is None:
-        raise EnvelopeError("the header does not list this way")
+        raise broken("the header does not list this way")
     return way
 
 
 def absent() -> NotFoundError:
     return NotFoundError("nothing to carry", swedish="Överlämningen finns inte, eller är inte er.")
+
+
+def broken(why: str) -> EnvelopeError:
+    """What lies here is not what was sealed or recorded; `why` is for the log."""
+    return EnvelopeError(
+        why,
+        swedish="Det som skulle lämnas stämmer inte med det som förseglades eller skrevs ut först.",
+        next_step="Inget har lämnats ut. Kontakta systemförvaltaren, och lämna inte ut en tidigare utskrift.",
+    )

@@ -78,7 +78,12 @@ class NoticeChoices:
         if choice.deputy and choice.deputy not in {user.id for user in await self._colleagues(signed.user)}:
             faults.append(FieldError("/deputy", "invalid", "Välj någon som är medlem i samma inkorg."))
         if faults:
-            raise InvalidFormError("the choice of notices cannot be kept", faults)
+            raise InvalidFormError(
+                "the choice of notices cannot be kept",
+                faults,
+                swedish="Aviseringarna går inte att spara så här.",
+                next_step="Rätta det som är markerat. Det du valde förut gäller tills vidare.",
+            )
         now, user = self._clock.now(), signed.user
         sealed = await self._vault.seal_field(user.administration, context_of(user.id), choice.encoded())
         before = await self._store.get(NoticeChoice, user.id)

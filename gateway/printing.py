@@ -17,11 +17,11 @@ from gateway.carrying import Carrying
 from gateway.decide import AccessAction
 from gateway.deliver import consent_fact, holds, moved_delivery
 from gateway.documents import Documents, page_of
-from gateway.errors import ConflictError, EnvelopeError, NotFoundError, RefusedError
+from gateway.errors import ConflictError, NotFoundError, RefusedError
 from gateway.forms import Form, FormCatalogue
 from gateway.freshness import Freshness
 from gateway.integrity import Integrity
-from gateway.loads import Load, Loads, absent, way_of
+from gateway.loads import Load, Loads, absent, broken, way_of
 from gateway.model.base import AttachmentId, InboxId, fact
 from gateway.model.carrying import MESSAGE, HandOver
 from gateway.model.keys import EnvelopeWrap
@@ -190,7 +190,7 @@ class Printing:
         envelope = await self._loads.envelope(load.delivery)
         wrap = await self._store.get(EnvelopeWrap, envelope.id)
         if wrap is None:
-            raise EnvelopeError("a delivery without its envelope")
+            raise broken("a delivery without its envelope")
         await self._opener.verify(envelope, load.message)
         way = way_of(envelope, load.delivery)
         consents = await self._loads.consents(envelope)
@@ -211,7 +211,7 @@ class Printing:
         if known == digest:
             return
         if known is not None:
-            raise EnvelopeError("the printed text is not what was printed first")
+            raise broken("the printed text is not what was printed first")
         kept = dataclasses.replace(row, version=row.version + 1)
         kept = dataclasses.replace(kept, sealed=await sealed_words(self._vault, kept, {"text": digest}))
         await self._store.commit(Work(changes=(Update(await self._integrity.sign(kept)),)))

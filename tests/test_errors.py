@@ -19,6 +19,7 @@ INWARD = {
     ("gateway/deliver.py", "EnvelopeError"),
     ("gateway/channels.py", "EnvelopeError"),
     ("gateway/parcels.py", "EnvelopeError"),
+    ("gateway/ways.py", "EnvelopeError"),
 }
 
 
