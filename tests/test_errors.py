@@ -35,13 +35,14 @@ def raised() -> list[tuple[str, int, str, set[str | None]]]:
 
 
 def test_every_error_has_a_swedish_text_and_a_next_step() -> None:
+    places = raised()
     without = [
         f"{path}:{line} {kind}"
-        for path, line, kind, given in raised()
+        for path, line, kind, given in places
         if (path, kind) not in INWARD
         and not (path.startswith("adapters/http/") and kind == "SetupError")  # a route table that does not add up
         and None not in given
         and not ("swedish" in given and ("next_step" in given or KINDS[kind].NEXT_STEP))
     ]
-    print(f"{len(raised())} places, {len(without)} without")
+    print(f"{len(places)} places, {len(without)} without")
     assert without == []
