@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
-from gateway.audit import AuditAction, Auditor
+from gateway.audit import Auditor
 from gateway.channels import Channels
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
-from gateway.model.base import DAY, GATEWAY, HOUR, MINUTE, Instant
+from gateway.model.base import DAY, HOUR, MINUTE, Instant
 from gateway.model.carrying import BY_HAND
 from gateway.model.directory import Inbox
 from gateway.model.path import Channel, ReasonCount, Unfetched
 from gateway.neighbours import OF_THE_WAY, Neighbour, Reason, Telling, Told
-from gateway.ports import Clock, Store, Work
+from gateway.ports import Clock, Store
 from gateway.rights import Rights
 from gateway.sessions import Signed
 from gateway.states import DeliveryState
+from gateway.traffic import log_transport_read
 
 #: The ways out; LOCAL is no way out.
 OUTWARD: Final = tuple(channel for channel in Channel if channel is not Channel.LOCAL)
@@ -209,16 +210,7 @@ class ChannelWatch:
             ForbiddenError: neither operator nor reviewer; the try is logged.
         """
         await self._rights.without_inbox(signed, AccessAction.READ_TRANSPORT)
-        entry = await self._auditor.entry(
-            AuditAction.TRANSPORT_READ,
-            administration=GATEWAY,
-            actor=signed.user,
-            role=signed.role,
-            object="channels",
-            case=None,
-            outcome="permit",
-        )
-        await self._store.commit(Work(entries=(entry,)))
+        await log_transport_read(self._auditor, self._store, signed, "channels")
         return Overview(
             at=self._clock.now(),
             states=await self.states(),

@@ -20,7 +20,7 @@ from gateway.decide import AccessAction
 from gateway.errors import FileWaitsError
 from gateway.filetypes import Fault, FileRefusedError
 from gateway.integrity import Integrity
-from gateway.model.base import GATEWAY, AdministrationId, AttachmentId, Instant
+from gateway.model.base import AdministrationId, AttachmentId, Instant
 from gateway.model.directory import Inbox
 from gateway.model.path import Channel, Quarantined
 from gateway.ports import Clock, Insert, Store, Update, Work
@@ -28,6 +28,7 @@ from gateway.rights import Rights
 from gateway.screening import Pieces, Screening, Verdict
 from gateway.sessions import Signed
 from gateway.states import QUARANTINE, QuarantineEvent, QuarantineState, step
+from gateway.traffic import log_transport_read
 
 MOST_SHOWN: Final = 200
 
@@ -137,16 +138,7 @@ class Quarantine:
             ForbiddenError: neither; the try is logged.
         """
         await self._rights.without_inbox(signed, AccessAction.READ_TRANSPORT)
-        entry = await self._auditor.entry(
-            AuditAction.TRANSPORT_READ,
-            administration=GATEWAY,
-            actor=signed.user,
-            role=signed.role,
-            object="quarantine",
-            case=None,
-            outcome="permit",
-        )
-        await self._store.commit(Work(entries=(entry,)))
+        await log_transport_read(self._auditor, self._store, signed, "quarantine")
         found = [
             row
             for state in (QuarantineState.WAITING, QuarantineState.REFUSED)

@@ -111,7 +111,7 @@ class Traffic:
         await self._rights.without_inbox(signed, AccessAction.READ_TRANSPORT)
         if message and not NUMBER.fullmatch(message):
             raise _no_number()
-        await self._log(AuditAction.TRANSPORT_READ, signed, GATEWAY, message or state or "all")
+        await log_transport_read(self._auditor, self._store, signed, message or state or "all")
         return await self._store.transport_page(state=state, message=message, after=after, limit=limit)
 
     async def lines(
@@ -202,3 +202,17 @@ def _no_number() -> InvalidFormError:
         swedish=text,
         next_step="Kopiera numret ur listan eller ur kvittot.",
     )
+
+
+async def log_transport_read(auditor: Auditor, store: Store, signed: Signed, what: str) -> None:
+    """Log that `signed` looks at what is the whole gateway's (deliveries, channels, quarantine), first."""
+    entry = await auditor.entry(
+        AuditAction.TRANSPORT_READ,
+        administration=GATEWAY,
+        actor=signed.user,
+        role=signed.role,
+        object=what,
+        case=None,
+        outcome="permit",
+    )
+    await store.commit(Work(entries=(entry,)))
