@@ -30,9 +30,9 @@ from gateway.filetypes import SNIFF_BYTES, TEXT, Fault, FileRefusedError, check_
 from gateway.model.base import MINUTE, AdministrationId, AttachmentId, DraftId, Fact, Instant
 from gateway.model.classes import Category
 from gateway.model.directory import Inbox
-from gateway.model.path import Attachment, AttachmentState, Channel, Draft
-from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Change, Clock, Delete, Insert, Store, Work, Worksheets
-from gateway.quarantine import Quarantine
+from gateway.model.path import Attachment, AttachmentState, Channel, Draft, FileVerdict
+from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Clock, Delete, Insert, Store, Work, Worksheets
+from gateway.quarantine import Quarantine, by_member
 from gateway.rights import Rights, Standing
 from gateway.screening import Screening, Verdict
 from gateway.sessions import Signed
@@ -140,32 +140,25 @@ class Attachments:
             case=draft.case,
             outcome=str(row.state),
         )
-        changes: list[Change] = [Insert(row)]
-        if not clean:
-            changes.append(await self._quarantine.row(standing.inbox, attachment, file.sealed_size, Channel.LOCAL))
+        changes = (Insert(row), *await self._quarantine.begun(by_member(standing), file, verdict))
         # A crash before this commit leaves a blob that no row names: the worker sweeps it.
         expects = tuple(named_until(fact, named_by) for fact in standing.facts)
-        await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
+        await self._store.commit(Work(expects=expects, changes=changes, entries=(entry,)))
         return row
 
     def taken_by(self, inbox: Inbox) -> Takes:
         """What a function takes."""
         return self._policy.of(inbox)
 
-    async def released(self, signed: Signed, standing: Standing, files: Sequence[Stored]) -> None:
+    async def released(self, standing: Standing, files: Sequence[Stored]) -> None:
         """Return only when every file of a draft may leave; a verdict that is missing is asked for now.
 
         Raises:
             FileWaitsError, FileRefusedError: one may not; nothing was sent, the draft is kept.
         """
         for stored in files:
-            await self._quarantine.require(
-                stored.row.id,
-                functools.partial(self._plain, stored.file, stored.row),
-                signed=signed,
-                administration=stored.row.administration,
-                role=standing.role,
-            )
+            plain = functools.partial(self._plain, stored.file, stored.row)
+            await self._quarantine.require(stored.file, plain, by_member(standing))
 
     async def _refused(self, standing: Standing, draft: Draft, refused: FileRefusedError) -> None:
         """Slips of the hand are told and forgotten; what a file holds is logged, and malware is an alarm (X10)."""
@@ -196,7 +189,7 @@ class Attachments:
         """Take a file out of a draft; the worker sweeps its blob. Removing it twice is no error."""
         row = await self._own(signed, draft_id, attachment)
         if row is not None:
-            await self._store.commit(Work(changes=(Delete(Attachment, (row.id,)),)))
+            await self._store.commit(Work(changes=(Delete(Attachment, (row.id,)), Delete(FileVerdict, (row.id,)))))
 
     async def read(
         self, signed: Signed, draft_id: DraftId, attachment: AttachmentId
@@ -208,7 +201,7 @@ class Attachments:
         draft = await self._drafts.find(signed, draft_id)
         standing = await self._rights.act(signed, row.inbox, AccessAction.READ)
         stored = await self._open(signed, row)
-        await self.released(signed, standing, [stored])
+        await self.released(standing, [stored])
         entry = await self._auditor.entry(
             AuditAction.ATTACHMENT_READ,
             administration=row.administration,

@@ -25,7 +25,16 @@ from gateway.audit import AuditAction, Auditor
 from gateway.deliver import BATCH, back_off, consent_fact, holds, moved_delivery, undelivered, withdrawn_on_the_way
 from gateway.directory import Directory, Snapshot
 from gateway.envelope import parse
-from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
+from gateway.errors import (
+    ConflictError,
+    DecisionStaleError,
+    EnvelopeError,
+    FileWaitsError,
+    GatewayError,
+    IntegrityError,
+    StoreUnavailableError,
+)
+from gateway.filetypes import FileRefusedError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.model.base import HOUR, MINUTE, SECOND, Fact, Instant
@@ -47,6 +56,7 @@ from gateway.ports import (
     Vault,
     Work,
 )
+from gateway.quarantine import Asker, Quarantine
 from gateway.states import DeliveryEvent, DeliveryState
 from gateway.ways import Ways
 
@@ -74,6 +84,7 @@ class Channels:
         attachments: AttachmentSealer,
         shred: ShredKeys,
         vault: Vault,
+        quarantine: Quarantine,
         auditor: Auditor,
         clock: Clock,
         *,
@@ -84,7 +95,7 @@ class Channels:
         self._integrity = integrity
         self._ways = Ways(store, integrity, clock)
         self._opener = opener
-        self._parcels = Parcels(store, blobs, forms, attachments, vault)
+        self._parcels = Parcels(store, blobs, forms, attachments, vault, quarantine)
         self._aftermath = Aftermath(store, shred, clock)
         self._auditor = auditor
         self._alarms = Alarms(store, integrity, auditor, clock)
@@ -171,9 +182,19 @@ class Channels:
     ) -> None:
         """Open what may leave, hand it over, and record what the neighbour said."""
         opened = await self._opener.open_leaving(envelope, wrap, way)
-        parcel = await self._parcels.of(envelope, message, way, opened, directory)
+        asker = Asker(inbox=directory.inbox(message.sender), role="worker", channel=dispatched.channel)
+        parcel = await self._parcels.of(envelope, message, way, opened, directory, asker)
         parcel = dataclasses.replace(parcel, again=dispatched.attempts > 1)
         neighbour = self._neighbours[dispatched.channel]
+        try:
+            for file in parcel.files:
+                await file.cleared()
+        except (FileWaitsError, IntegrityError):  # ours, and not the neighbour's: its circuit stays closed
+            await self._settle(dispatched, Told(Telling.DELAYED, Reason.FILE_WAITS))
+            return
+        except FileRefusedError as refused:
+            await self._settle(dispatched, Told(Telling.REFUSED, refused.reason))
+            return
         try:
             async with asyncio.timeout(HAND_OVER_S):
                 told = await neighbour.hand_over(parcel)
@@ -275,7 +296,7 @@ class Channels:
 
     def _judge(self, channel: Channel, told: Told) -> None:
         circuit = self._circuits[channel]
-        if told.telling is Telling.DELAYED and told.reason not in (Reason.BUSY, Reason.INSECURE):
+        if told.telling is Telling.DELAYED and told.reason not in (Reason.BUSY, Reason.INSECURE, Reason.FILE_WAITS):
             circuit.failed(self._clock.now())
         else:
             circuit.worked()

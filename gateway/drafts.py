@@ -19,7 +19,7 @@ from gateway.decide import AccessAction
 from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.model.base import HOUR, CaseId, DraftId, InboxId, Instant, MessageId
-from gateway.model.path import Attachment, Draft
+from gateway.model.path import Attachment, Draft, FileVerdict
 from gateway.ports import Change, Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
@@ -198,7 +198,8 @@ class Drafts:
         current, standing = await self._find(signed, draft)
         unsent(current)
         files = await self._store.attachments_of(draft)
-        changes = (Delete(Draft, (current.id,)), *(Delete(Attachment, (file.id,)) for file in files))
+        gone = [Delete(row, (file.id,)) for file in files for row in (Attachment, FileVerdict)]
+        changes = (Delete(Draft, (current.id,)), *gone)
         await self._store.commit(Work(expects=standing.facts, changes=changes))
 
     async def sent(self, signed: Signed, draft: Draft, message: MessageId, values: Mapping[str, object]) -> Change:

@@ -61,7 +61,7 @@ from gateway.ports import (
     Vault,
     Work,
 )
-from gateway.quarantine import Quarantine
+from gateway.quarantine import Asker, Quarantine
 from gateway.screening import Screening, Verdict
 from gateway.states import DeliveryState
 
@@ -132,7 +132,7 @@ class Intake:
         if arrived.carrier is not None and read.data is None:  # no form of ours: the page is all there is of it
             arrived = dataclasses.replace(arrived, carrier=None, files=(arrived.carrier, *arrived.files))
         try:
-            waiting = await self._screened(arrived, self._policy.of(recipient))
+            verdicts = await self._screened(arrived, self._policy.of(recipient))
         except FileRefusedError as refused:
             return await self._refused(arrived, recipient, fingerprint, refused.reason)
         try:
@@ -140,7 +140,7 @@ class Intake:
         except EnvelopeError:
             return await self._refused(arrived, recipient, fingerprint, Reason.SIGNATURE)
         try:
-            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint, waiting)
+            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint, verdicts)
         except ConflictError:
             # The same arrival in two hands at once: one wins, and its answer holds for both.
             known = await self._store.get(Arrival, arrived.channel, arrived.id)
@@ -156,8 +156,8 @@ class Intake:
             return Answer(Reason.DUPLICATE)
         return Answer(Reason(known.answer), repeated=True)
 
-    async def _screened(self, arrived: Arrived, takes: Takes) -> frozenset[int]:
-        """The places of those files that have no verdict yet. What only carried a form is looked at and not kept.
+    async def _screened(self, arrived: Arrived, takes: Takes) -> Sequence[Verdict]:
+        """What the looks say of each file, in their order. What only carried a form is looked at and not kept.
 
         Raises:
             FileRefusedError: one of them may not come in; one fault refuses the whole.
@@ -166,8 +166,7 @@ class Intake:
             raise FileRefusedError(Fault.TOO_MANY)
         if arrived.carrier is not None:
             await self._looked(arrived.carrier, takes)
-        verdicts = [await self._looked(file, takes) for file in arrived.files]
-        return frozenset(place for place, verdict in enumerate(verdicts) if verdict is not Verdict.CLEAN)
+        return [await self._looked(file, takes) for file in arrived.files]
 
     async def _looked(self, file: ArrivedFile, takes: Takes) -> Verdict:
         kind = media_type_of(check_name(file.name), file.octets[:SNIFF_BYTES], takes.types)
@@ -219,19 +218,19 @@ class Intake:
         content: Content,
         joint: Joint | None,
         fingerprint: bytes,
-        waiting: frozenset[int],
+        verdicts: Sequence[Verdict],
     ) -> Answer:
         now = self._clock.now()
         place = await self._belonging.place(directory, arrived, sender, recipient, content)
         message, new_message = await self._message(arrived, place, content, joint, now)
         files, rows = list[AttachmentKey](), list[EnvelopeAttachment]()
-        held: list[Change] = []
+        looked: list[Change] = []
+        asker = Asker(inbox=recipient, role="worker", channel=arrived.channel)
         envelope_id = EnvelopeId(str(uuid.uuid4()))
-        for number, file in enumerate(arrived.files):
+        for file, verdict in zip(arrived.files, verdicts, strict=True):
             key, blob = await self._sealed_file(recipient, message, file)
             files.append(key)
-            if number in waiting:
-                held.append(await self._quarantine.row(recipient, key.id, key.sealed_size, arrived.channel))
+            looked += await self._quarantine.begun(asker, key, verdict)
             rows.append(
                 EnvelopeAttachment(
                     administration=recipient.administration, envelope=envelope_id, attachment=key.id, blob=blob
@@ -293,7 +292,7 @@ class Intake:
             Insert(envelope),
             Insert(sealed.wrap),
             *map(Insert, rows),
-            *held,
+            *looked,
             Insert(delivery),
             Insert(receipt),
             Insert(delivered_task(envelope, message, now)),

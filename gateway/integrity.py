@@ -67,9 +67,14 @@ class Integrity:
         """
         expected = await self._vault.mac(row.administration, mac_input(row))
         if not hmac.compare_digest(expected, row.mac):
-            raise IntegrityError(
-                f"{row.TABLE} row does not carry a valid MAC",
-                swedish="En uppgift som styr behörighet har ändrats utanför systemet.",
-                next_step="Inget har lämnats ut. Kontakta den som ansvarar för säkerheten.",
-            )
+            raise altered(row, "does not carry a valid MAC")
         return row
+
+
+def altered(row: DecidingRow, why: str) -> IntegrityError:
+    """What is raised for a row that somebody changed past the gateway; `why` is for the log."""
+    return IntegrityError(
+        f"{row.TABLE} row {why}",
+        swedish="En uppgift som styr behörighet har ändrats utanför systemet.",
+        next_step="Inget har lämnats ut. Kontakta den som ansvarar för säkerheten.",
+    )

@@ -11,7 +11,7 @@ handed over twice is one message; nothing in here is kept.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NO_RECEIPT = "no-receipt"
     NOT_CONNECTED = "not-connected"
     INSECURE = "insecure"  # no connection that is safe enough: nothing was sent in clear
+    FILE_WAITS = "file-waits"  # ours: a file has no verdict yet
     MALWARE = "malware"
     TOO_LARGE = "too-large"
     TYPE = "type-not-accepted"
@@ -59,7 +60,7 @@ OF_THE_WAY: Final = frozenset(
 )
 
 #: What a person may try again with the same envelope, once it has been put right; the rest lies in the message.
-AGAIN: Final = OF_THE_WAY | {Reason.CERTIFICATE}
+AGAIN: Final = OF_THE_WAY | {Reason.CERTIFICATE, Reason.FILE_WAITS}
 
 #: What happened, and what to do, as a colleague would say it.
 IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
@@ -82,6 +83,10 @@ IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.INSECURE: (
         "Förbindelsen till mottagarens system gick inte att skydda.",
         "Inget har skickats. Systemet försöker igen. Skriv ut och lämna för hand om det är bråttom.",
+    ),
+    Reason.FILE_WAITS: (
+        "En bilaga väntar på viruskontrollen hos er.",
+        "Systemet försöker igen. Ring mottagaren om det är bråttom.",
     ),
     Reason.MALWARE: (
         "En bilaga stoppades av viruskontrollen.",
@@ -139,6 +144,10 @@ ENDED_IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
         "Förbindelsen till mottagarens system gick inte att skydda.",
         "Inget har skickats. Skriv ut och lämna för hand om det är bråttom. Kontakta den som sköter anslutningen.",
     ),
+    Reason.FILE_WAITS: (
+        "En bilaga fick inget besked av viruskontrollen hos er, så inget skickades.",
+        "Ring mottagaren om det är bråttom. Försök igen när viruskontrollen svarar.",
+    ),
 }
 
 
@@ -169,14 +178,22 @@ class MatterReference:
     label: str = ""
 
 
+async def _at_once() -> None:
+    """For a file that nobody has to ask about."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParcelFile:
-    """A file of a parcel: its plaintext is read by calling `read`, in pieces, as often as needed."""
+    """A file of a parcel: its plaintext is read by calling `read`, in pieces, as often as needed.
+
+    Both raise FileWaitsError or FileRefusedError when the file may not be given out; `cleared` reads nothing else.
+    """
 
     name: str
     media_type: str
     size: int
     read: Callable[[], AsyncIterator[bytes]]
+    cleared: Callable[[], Awaitable[None]] = _at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ from gateway.ports import (
     Update,
     Work,
 )
-from gateway.quarantine import Quarantine
+from gateway.quarantine import Quarantine, by_member
 from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
 from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState, RecallState
@@ -139,7 +139,7 @@ class Opening:
         Session and membership are read again for each MiB, so that a removed member's download ends.
 
         Raises:
-            FileWaitsError, FileRefusedError: it came while no scanner answered, and has no verdict, or a bad one.
+            FileWaitsError, FileRefusedError: it has no verdict and none is to be had now, or a bad one.
         """
         envelope, message, standing = await self._find(signed, envelope_id)
         found = await self._opened(standing, envelope, message, AuditAction.ATTACHMENT_READ, str(attachment))
@@ -153,11 +153,7 @@ class Opening:
         upload = await self._store.get(Attachment, attachment)
         owner = upload.administration if upload else message.administration
         await self._quarantine.require(
-            attachment,
-            lambda: self._attachments.open(file, owner, self._blobs.read(blob)),
-            signed=signed,
-            administration=envelope.administration,
-            role=standing.role,
+            file, lambda: self._attachments.open(file, owner, self._blobs.read(blob)), by_member(standing)
         )
         sealed = self._guarded(signed, standing, self._blobs.read(blob))
         plain = self._attachments.open(file, owner, sealed)

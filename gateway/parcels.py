@@ -19,6 +19,7 @@ from gateway.model.keys import KeyRecord
 from gateway.model.path import Arrival, Attachment, Case, Channel, Conversation, Envelope, Message, Way
 from gateway.neighbours import Arrived, MatterReference, Parcel, ParcelFile
 from gateway.ports import AttachmentKey, AttachmentSealer, Blobs, Opened, Store, Vault
+from gateway.quarantine import Asker, Quarantine
 
 #: More references than this in one message are nobody's names of a matter.
 MAX_REFERENCES: Final = 50
@@ -28,8 +29,15 @@ class Parcels:
     """Makes parcels."""
 
     def __init__(
-        self, store: Store, blobs: Blobs, forms: FormCatalogue, attachments: AttachmentSealer, vault: Vault
+        self,
+        store: Store,
+        blobs: Blobs,
+        forms: FormCatalogue,
+        attachments: AttachmentSealer,
+        vault: Vault,
+        quarantine: Quarantine,
     ) -> None:
+        self._quarantine = quarantine
         self._vault = vault
         self._store = store
         self._blobs = blobs
@@ -50,7 +58,10 @@ class Parcels:
             case=envelope.case,
         )
 
-    async def of(self, envelope: Envelope, message: Message, way: Way, opened: Opened, directory: Snapshot) -> Parcel:
+    async def of(
+        self, envelope: Envelope, message: Message, way: Way, opened: Opened, directory: Snapshot, asker: Asker
+    ) -> Parcel:
+        """The parcel; `asker` is in whose name its files are given out."""
         case = await self._store.get(Case, envelope.case)
         if case is None:
             raise EnvelopeError("an envelope without its case")
@@ -75,7 +86,7 @@ class Parcels:
             body=opened.body,
             data=await self._data(message, case, opened),
             created=message.created_at,
-            files=tuple([await self.file(envelope, message, file) for file in opened.attachments]),
+            files=tuple([await self.file(envelope, message, file, asker) for file in opened.attachments]),
         )
 
     async def _data(self, message: Message, case: Case, opened: Opened) -> dict[str, Any]:
@@ -128,8 +139,12 @@ class Parcels:
                 return earlier.id, ()
         return "", ()
 
-    async def file(self, envelope: Envelope, message: Message, file: AttachmentKey) -> ParcelFile:
-        """A file of an opened envelope, to be read. Raises EnvelopeError when no blob stands for it."""
+    async def file(self, envelope: Envelope, message: Message, file: AttachmentKey, asker: Asker) -> ParcelFile:
+        """A file of an opened envelope, to be read: each reading asks for its verdict first (`Quarantine.require`).
+
+        Raises:
+            EnvelopeError: no blob stands for it.
+        """
         rows = await self._store.attachments_under(envelope.id)
         blob = next((row.blob for row in rows if row.attachment == file.id), None)
         if blob is None:
@@ -137,10 +152,18 @@ class Parcels:
         upload = await self._store.get(Attachment, AttachmentId(file.id))
         sealed_by = upload.administration if upload else message.administration
 
-        def read() -> AsyncIterator[bytes]:
+        def plain() -> AsyncIterator[bytes]:
             return self._attachments.open(file, sealed_by, self._blobs.read(blob))
 
-        return ParcelFile(name=file.name, media_type=file.media_type, size=file.size, read=read)
+        async def cleared() -> None:
+            await self._quarantine.require(file, plain, asker)
+
+        async def read() -> AsyncIterator[bytes]:
+            await cleared()
+            async for piece in plain():
+                yield piece
+
+        return ParcelFile(name=file.name, media_type=file.media_type, size=file.size, read=read, cleared=cleared)
 
 
 def form_data(

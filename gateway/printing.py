@@ -28,6 +28,7 @@ from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Conversation, Envelope, Way
 from gateway.parcels import Parcels
 from gateway.ports import AttachmentKey, Change, Clock, Insert, Opened, Opener, Store, Update, Vault, Work
+from gateway.quarantine import by_member
 from gateway.readable import markdown
 from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
@@ -164,18 +165,23 @@ class Printing:
         if self._documents is None:
             raise NotFoundError("no documents are made here", swedish="PDF görs inte här. Skriv ut från sidan.")
         standing, load, envelope, way, opened = await self._opened(signed, inbox, delivery, delivery)
-        parcel = await self._parcels.of(envelope, load.message, way, opened, standing.directory)
+        parcel = await self._parcels.of(envelope, load.message, way, opened, standing.directory, by_member(standing))
         return await self._documents.pdf(page_of(parcel))
 
     async def file(
         self, signed: Signed, inbox: InboxId, delivery: str, attachment: AttachmentId
     ) -> tuple[AttachmentKey, AsyncIterator[bytes]]:
-        """A file of what was taken out, to be printed with it, in pieces; logged first. Raises as `print`."""
-        _, load, envelope, _, opened = await self._opened(signed, inbox, delivery, str(attachment))
+        """A file of what was taken out, to be printed with it, in pieces; logged first. Raises as `print`, and:
+
+        FileWaitsError, FileRefusedError: it has no verdict and none is to be had now, or a bad one.
+        """
+        standing, load, envelope, _, opened = await self._opened(signed, inbox, delivery, str(attachment))
         key = next((file for file in opened.attachments if file.id == attachment), None)
         if key is None:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller ska inte lämnas.")
-        return key, (await self._parcels.file(envelope, load.message, key)).read()
+        file = await self._parcels.file(envelope, load.message, key, by_member(standing))
+        await file.cleared()
+        return key, file.read()
 
     async def _opened(
         self, signed: Signed, inbox: InboxId, delivery: str, target: str

@@ -76,6 +76,11 @@ class Screening:
         """Whether a scanner is set up."""
         return self.scanner is not NO_SCANNER
 
+    @property
+    def examines(self) -> bool:
+        """Whether anybody reads the structure of files; everywhere but in tests of other things."""
+        return self.examiner is not NO_EXAMINER
+
     async def look(self, media_type: str, size: int, pieces: Pieces) -> Verdict:
         """Whether a file may be given to people: CLEAN, or NONE when there is no verdict yet.
 
@@ -85,14 +90,6 @@ class Screening:
         fault = await self.examiner.examine(media_type, size, pieces())
         if fault is not None:
             raise FileRefusedError(fault)
-        return await self.scan(pieces)
-
-    async def scan(self, pieces: Pieces) -> Verdict:
-        """The scanner's verdict alone: for a file whose structure was looked at before.
-
-        Raises:
-            FileRefusedError: malware was found.
-        """
         verdict = await self.scanner.scan(pieces())
         if verdict is Verdict.FOUND:
             raise FileRefusedError(Fault.MALWARE)

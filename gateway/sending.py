@@ -172,7 +172,7 @@ class Sending:
         decision = await self.decide(standing, dispatch)
         failpoints.reached("send.decided")
         self._taken(dispatch, decision)
-        await self._attachments.released(signed, standing, attachments)
+        await self._attachments.released(standing, attachments)
         at = self._clock.now()
         with timed(self._metrics, Step.SEAL):
             sealed = await self._sealing.seal(await self._shared(dispatch, decision), decision, at=at)

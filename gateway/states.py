@@ -107,6 +107,7 @@ class QuarantineState(StrEnum):
 class QuarantineEvent(StrEnum):
     RELEASE = "release"
     REFUSE = "refuse"
+    HOLD = "hold"
 
 
 class RecallState(StrEnum):
@@ -208,6 +209,9 @@ HAND_OVER: Final[Mapping[tuple[HandOverState, HandOverEvent], HandOverState]] = 
 QUARANTINE: Final[Mapping[tuple[QuarantineState, QuarantineEvent], QuarantineState]] = {
     (QuarantineState.WAITING, QuarantineEvent.RELEASE): QuarantineState.RELEASED,
     (QuarantineState.WAITING, QuarantineEvent.REFUSE): QuarantineState.REFUSED,
+    # A file whose verdict is gone, or counts no more, is looked at again.
+    (QuarantineState.RELEASED, QuarantineEvent.REFUSE): QuarantineState.REFUSED,
+    (QuarantineState.RELEASED, QuarantineEvent.HOLD): QuarantineState.WAITING,
 }
 RECALL: Final[Mapping[tuple[RecallState, RecallEvent], RecallState]] = {
     (RecallState.REQUESTED, RecallEvent.UPHOLD): RecallState.UPHELD,

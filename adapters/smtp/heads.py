@@ -104,7 +104,7 @@ def receipt_of(octets: bytes) -> Told | None:
         if modifier.strip() != "error":
             return Told(Telling.DELIVERED, detail=kind)
         told = str(block.get("Error", "")).strip()
-        known = told in set(Reason) and told not in ("", Reason.BUSY)
+        known = told in set(Reason) and told not in ("", Reason.BUSY, Reason.FILE_WAITS)
         return Told(Telling.REFUSED, Reason(told) if known else Reason.REFUSED, detail=kind)
     return None
 

@@ -43,6 +43,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     path.Draft,
     path.Attachment,
     path.Quarantined,
+    path.FileVerdict,
     path.Message,
     path.Envelope,
     path.EnvelopeAttachment,

@@ -62,6 +62,13 @@ class AttachmentState(StrEnum):
     REFUSED = "refused"
 
 
+class Look(StrEnum):
+    """What became of one of the looks at a file (docs/channels.md §10)."""
+
+    PASSED = "passed"
+    NOT_SET_UP = "not-set-up"  # nobody looks in this way here; it counts only for as long as that is so
+
+
 class ReceiptKind(StrEnum):
     DELIVERED = "delivered"
     OPENED = "opened"
@@ -193,6 +200,24 @@ class Quarantined(DecidingRow):
     state: QuarantineState
     since: Instant
     changed_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVerdict(DecidingRow):
+    """That a file may be given to people: which looks it passed. A file without such a row is in quarantine.
+
+    `sha256` is that of the sealed octets, so that the verdict is about these and no others. `administration` is that of
+    the function where they were looked at.
+    """
+
+    TABLE: ClassVar[str] = "file_verdict"
+    KEY: ClassVar[tuple[str, ...]] = ("attachment",)
+
+    attachment: AttachmentId
+    sha256: bytes  # of the ciphertext
+    structure: Look
+    malware: Look
+    at: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

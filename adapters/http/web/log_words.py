@@ -106,6 +106,9 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "sent": N_("Skickat"),
     "not-wanted": N_("Behövdes inte längre"),
     "insecure-way": N_("Ingen säker förbindelse, inget skickades"),
+    "clean": N_("Inget skadligt hittades"),
+    "no-scanner": N_("Ingen viruskontroll är inställd"),
+    "malware": N_("Skadlig kod"),
     "envelope-rejected": N_("Kuvertet gick inte att lita på"),
     "integrity-failure": N_("En rad har ändrats utanför systemet"),
 }
