@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar, cast
 
 from gateway.errors import ConflictError, DecisionStaleError, IntegrityError, NotFoundError
-from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -361,6 +361,10 @@ class MemoryStore:
             and (row.envelope, path.ReceiptKind.OPENED) not in receipts
         ]
         return sorted(found, key=lambda row: row.id)[:limit]
+
+    async def system_messages(self, user: UserId, *, limit: int) -> list[systems.SystemMessage]:
+        found = [row for row in self._rows(systems.SystemMessage) if row.user == user and row.sent and not row.gone]
+        return sorted(found, key=lambda row: (-row.created_at, row.id))[:limit]
 
     async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
         found = [row for row in self._rows(path.Quarantined) if row.state is state]

@@ -92,10 +92,11 @@ class SystemWiring:
         from adapters.http.web import NAV, PAGES
         from adapters.http.web.demo import DEMO_PAGES
         from adapters.http.web.frame import Web
+        from adapters.sdk import server
         from adapters.supervisor import READY, STOPPING, keep_alive, tell
 
         keyring = self._keyrings[id(gateway)]
-        routes = (*ROUTES, *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
+        routes = (*ROUTES, *server.routes(), *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
         renderer = Web(gateway, routes, NAV, desk=demo, duty_phones=settings.duty_phones)
         app = application(gateway, routes, renderer, names=Names(settings.public_url))
         with suppress(GatewayError):  # the worker tries again each second, and says what is wrong
@@ -356,6 +357,7 @@ def _ports(
     settings: Settings,
     metrics: Metrics = UNMEASURED,
 ) -> Ports:
+    from keys.assertions import JoseAssertions
     from policies import attachments
     from policies.engine import CedarPolicy
     from policies.priority import BoardPriority
@@ -373,6 +375,7 @@ def _ports(
         vault=keyring.vault,
         shred=keyring.shred,
         maker=keyring.maker,
+        assertions=JoseAssertions(),
         priority=BoardPriority(),
         screening=_screening(settings),
         files=attachments.load(settings.attachment_policy),

@@ -25,6 +25,7 @@ from gateway.identity import METHODS
 from gateway.integrity import Integrity
 from gateway.members import Members
 from gateway.model.base import GATEWAY, InboxId, Instant, UserId
+from gateway.model.classes import PrivacyClass
 from gateway.model.directory import Inbox
 from gateway.model.identity import (
     AttemptCounter,
@@ -263,12 +264,24 @@ class Administering:
         begun = any(row.state is MembershipState.ACTIVE for row in rows)
         return Candidates(found, sorted(users, key=lambda user: user.title), begun)
 
-    async def propose(self, signed: Signed, inbox: InboxId, user: UserId, role: MembershipRole) -> Membership:
+    async def propose(
+        self,
+        signed: Signed,
+        inbox: InboxId,
+        user: UserId,
+        role: MembershipRole,
+        *,
+        ceiling: PrivacyClass | None = None,
+        risk_decision: str = "",
+    ) -> Membership:
         """Propose a member. Who is proposed already stays so: a second press is the first.
+
+        Args:
+            ceiling, risk_decision: of a system (`Members.propose`).
 
         Raises:
             NotFoundError: no such inbox or user.
-            InvalidRequestError: the user belongs to another authority.
+            InvalidRequestError: the user belongs to another authority, or the ceiling cannot be so.
             ConflictError: a member already, or the inbox has no members who could let anybody in.
         """
         candidates = await self.candidates(signed, inbox)
@@ -281,7 +294,9 @@ class Administering:
                 swedish="Inkorgen har inga medlemmar än, så ingen kan släppa in någon.",
                 next_step="Ange de två första medlemmarna i adressboksfilen och läs in den.",
             )
-        return await self._members.propose(candidates.inbox, user, role, by=signed.user)
+        return await self._members.propose(
+            candidates.inbox, user, role, by=signed.user, ceiling=ceiling, risk_decision=risk_decision
+        )
 
     async def withdraw(self, signed: Signed, inbox: InboxId, user: UserId) -> None:
         """Take a proposal back. Members are not touched; what is gone already is no error.

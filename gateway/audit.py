@@ -77,6 +77,7 @@ class AuditAction(StrEnum):
     ANSWER_CONFIRMED = "answer_confirmed"
     ANSWER_DISAGREED = "answer_disagreed"
     KEY_RECORDED = "key_recorded"
+    SYSTEM_LET_GO = "system_let_go"
     USER_CREATED = "user_created"
     USER_DISABLED = "user_disabled"
     USER_ENABLED = "user_enabled"

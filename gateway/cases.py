@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,7 +20,7 @@ from gateway.integrity import Integrity
 from gateway.model.base import CaseId, InboxId, Instant
 from gateway.model.directory import Inbox
 from gateway.model.path import Case, CaseParty, Delivery, Message, Receipt, SeatAnswer
-from gateway.ports import Clock, Cursor, Insert, Store, Work
+from gateway.ports import Change, Clock, Cursor, Insert, Store, Work
 from gateway.rights import Rights
 from gateway.sessions import Signed
 from gateway.states import CASE, CaseEvent, CaseState, step
@@ -51,8 +52,13 @@ class Cases:
         self._auditor = auditor
         self._clock = clock
 
-    async def open(self, signed: Signed, inbox: InboxId) -> Case:
+    async def open(
+        self, signed: Signed, inbox: InboxId, *, also: Callable[[Case], Sequence[Change]] = lambda case: ()
+    ) -> Case:
         """Open a case owned by `inbox`: the investigation has begun (SoL 14:2).
+
+        Args:
+            also: what is written with it, in the same transaction.
 
         Raises:
             NotFoundError, ForbiddenError: not a member, or not a case worker.
@@ -85,7 +91,7 @@ class Cases:
             )
             try:
                 await self._store.commit(
-                    Work(expects=standing.facts, changes=(Insert(case), Insert(party)), entries=(entry,))
+                    Work(expects=standing.facts, changes=(Insert(case), Insert(party), *also(case)), entries=(entry,))
                 )
             except ConflictError:
                 continue

@@ -221,7 +221,13 @@ def list_users(context: click.Context) -> None:
 @click.argument("login")
 @click.option("--administration", required=True, help="Myndighet, t.ex. vaxjo.nav.")
 @click.option("--title", required=True, help="Funktion, inte namn.")
-@click.option("--role", "roles", multiple=True, required=True, type=click.Choice([str(role) for role in Role]))
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([str(role) for role in Role if role is not Role.SYSTEM]),
+)
 @click.pass_context
 def add_user(context: click.Context, login: str, administration: str, title: str, roles: tuple[str, ...]) -> None:
     """Lägg till en användare. Inkorgar får den först när en medlem släpper in den."""

@@ -229,7 +229,7 @@ class _Reader:
             id=user_id(login),
             login=login,
             title=self._text(row, "title", where),
-            roles=tuple(sorted(self._listed(row, "roles", set(Role), where))),
+            roles=tuple(sorted(self._listed(row, "roles", set(Role) - {Role.SYSTEM}, where))),
         )
 
     def _inboxes(

@@ -157,10 +157,10 @@ class SignIn:
                 counters = await self._attempts.count(who.subject, who.user.administration, METHODS)
                 return await self._judged(who, password, code, failures=max(row.failures for row in counters))
         except SignInError:
-            await self._refused("wrong", source)
+            await self.refused("wrong", source)
             raise
         except TooManyAttemptsError:
-            await self._refused("delayed", source)
+            await self.refused("delayed", source)
             raise
 
     # --- the checks --------------------------------------------------------------------------------------------------
@@ -254,7 +254,8 @@ class SignIn:
 
     # --- what is told of refusals ------------------------------------------------------------------------------------
 
-    async def _refused(self, kind: str, source: str) -> None:
+    async def refused(self, kind: str, source: str) -> None:
+        """Count a refusal towards the next entry; `source` is the caller's address block."""
         self._tally[kind] += 1
         self._metrics.count(Counted.SIGN_INS, kind)
         if source and (source in self._sources or len(self._sources) < _MOST_SOURCES):

@@ -30,11 +30,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A membership and whose it is: by function. `admitted_by` is empty for a bootstrap member."""
+    """A membership and whose it is: by function. `admitted_by` is empty for a bootstrap member, `system` is that nobody
+    sits behind it."""
 
     membership: Membership
     title: str
     admitted_by: str
+    system: bool
 
 
 class Inboxes:
@@ -70,8 +72,13 @@ class Inboxes:
         """`members`, with the functions behind the ids."""
         rows = await self.members(signed, inbox)
         ids = {str(row.user) for row in rows} | {row.admitted_by for row in rows if row.admitted_by}
-        titles = {str(user.id): user.title for user in await self._store.get_many(User, [(one,) for one in ids])}
-        return [Person(row, titles.get(str(row.user), ""), titles.get(row.admitted_by, "")) for row in rows]
+        users = {str(user.id): user for user in await self._store.get_many(User, [(one,) for one in ids])}
+        titles = {one: user.title for one, user in users.items()}
+        systems = {one for one, user in users.items() if user.is_system}
+        return [
+            Person(row, titles.get(str(row.user), ""), titles.get(row.admitted_by, ""), str(row.user) in systems)
+            for row in rows
+        ]
 
     async def admit(self, signed: Signed, inbox: InboxId, user: UserId) -> Membership:
         """Let a proposed member in; only a present member can."""

@@ -26,6 +26,7 @@ from gateway.audit import AuditAction, Auditor
 from gateway.errors import ConflictError, ForbiddenError, InvalidRequestError, NotFoundError
 from gateway.integrity import Integrity
 from gateway.model.base import InboxId, Instant, UserId, fact
+from gateway.model.classes import PrivacyClass
 from gateway.model.directory import Inbox
 from gateway.model.identity import Membership, MembershipRole, MembershipState, User, UserState
 from gateway.model.keys import InboxWrap, KeyHead, KeyRecordKind
@@ -33,6 +34,11 @@ from gateway.model.log import LogEntry
 from gateway.ports import Change, Clock, Delete, Insert, KeyMaker, Store, Update, Work
 
 BOOTSTRAP_MEMBERS: Final = 2
+#: What a system may open without a risk decision: identity and contact, nothing that OSL 25 and 26 kap. protect (JUR).
+CEILING: Final = PrivacyClass.P2
+#: With one. A protected identity is for people, whatever was decided.
+HIGHEST_CEILING: Final = PrivacyClass.P5
+MAX_RISK: Final = 64  # characters of a risk decision's reference
 
 
 class Members:
@@ -78,18 +84,33 @@ class Members:
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
-    async def propose(self, inbox: Inbox, user: UserId, role: MembershipRole, *, by: User | None) -> Membership:
+    async def propose(
+        self,
+        inbox: Inbox,
+        user: UserId,
+        role: MembershipRole,
+        *,
+        by: User | None,
+        ceiling: PrivacyClass | None = None,
+        risk_decision: str = "",
+    ) -> Membership:
         """Propose a member, who reads nothing until a present member agrees. `by` is None for an import.
 
         Somebody who was removed may be proposed again, and waits like everybody.
 
+        Args:
+            ceiling: the highest class that a system may open here; P2 when nothing is said. People have none.
+            risk_decision: what the decision to let a system open more than P2 is called in the authority's register.
+
         Raises:
-            InvalidRequestError: the user belongs to another authority.
+            InvalidRequestError: the user belongs to another authority; a ceiling for a person, above P5, or above P2
+                without a risk decision; a system as deputy.
             ConflictError: a member already, or proposed already.
         """
         now = self._clock.now()
         found = await self._user(user)
         _require_same_authority(found, inbox)
+        highest = _ceiling(found, role, ceiling, risk_decision)
         before = await self._row(inbox.id, user)
         if before is not None and before.state is not MembershipState.REMOVED:
             raise _conflict("member already, or proposed already", "Personen är redan medlem eller redan föreslagen.")
@@ -101,10 +122,12 @@ class Members:
                 role=role,
                 state=MembershipState.PENDING,
                 proposed_at=now,
+                ceiling=highest,
                 version=before.version + 1 if before else 1,
             )
         )
-        entry = await self._entry(AuditAction.MEMBER_PROPOSED, inbox, by, {"member": user, "role": role})
+        told = {"ceiling": highest, "risk_decision": risk_decision} if highest else {}
+        entry = await self._entry(AuditAction.MEMBER_PROPOSED, inbox, by, {"member": user, "role": role, **told})
         await self._store.commit(Work(expects=(fact(found),), changes=(_put(proposed),), entries=(entry,)))
         return proposed
 
@@ -129,6 +152,12 @@ class Members:
             )
         if await self._store.get(KeyHead, KeyRecordKind.INBOX, inbox.id) is not None:
             raise _conflict("the inbox has its first members", "Inkorgen har redan sina första medlemmar.")
+        if any(user.is_system for user, _ in users):
+            raise InvalidRequestError(
+                "an inbox begins with two people",
+                swedish="En ny inkorg börjar med två personer. Ett system släpps in av dem.",
+                next_step="Ange två funktioner för inkorgen i adressboken.",
+            )
         now = self._clock.now()
         rows = [await self._first(inbox, user, role, now) for user, role in users]
         ceremony = await self._maker.inbox(inbox, [user.id for user, _ in users], by=by, at=now)
@@ -275,6 +304,31 @@ class Members:
             outcome="done",
             detail=detail,
         )
+
+
+def _ceiling(user: User, role: MembershipRole, ceiling: PrivacyClass | None, risk_decision: str) -> str:
+    """The ceiling of a membership as it is kept; "" for people. Raises InvalidRequestError as `propose`."""
+    if not user.is_system:
+        if ceiling is not None or risk_decision:
+            raise _bad("people have no ceiling", "Bara ett system har en högsta klass.")
+        return ""
+    if role is not MembershipRole.MEMBER:
+        raise _bad("a system is nobody's deputy", "Ett system kan inte vara ersättare.")
+    chosen = ceiling or CEILING
+    if chosen > HIGHEST_CEILING:
+        raise _bad("protected identities are for people", "Skyddade personuppgifter öppnas aldrig av ett system.")
+    written = bool(risk_decision.strip()) and len(risk_decision) <= MAX_RISK and risk_decision.isprintable()
+    if chosen > CEILING and not written:
+        raise _bad(
+            "more than P2 needs a risk decision",
+            "Ett system som ska öppna mer än klass P2 kräver ett riskbeslut.",
+            "Ange beslutets beteckning i diariet.",
+        )
+    return str(chosen)
+
+
+def _bad(message: str, swedish: str, next_step: str = "Inget har ändrats.") -> InvalidRequestError:
+    return InvalidRequestError(message, swedish=swedish, next_step=next_step)
 
 
 def _put(row: Membership) -> Change:

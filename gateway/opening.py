@@ -18,6 +18,7 @@ from typing import Final
 from gateway import failpoints
 from gateway.audit import AuditAction, Auditor
 from gateway.cases import moved
+from gateway.ceilings import within_ceiling
 from gateway.compose import check_stage
 from gateway.consents import Consents
 from gateway.decide import AccessAction, Decider, OpeningAct
@@ -325,6 +326,9 @@ class Opening:
     async def _decided(
         self, standing: Standing, envelope: Envelope, message: Message, delivery: Delivery | None, now: Instant
     ) -> tuple[tuple[Fact, ...], list[Change]]:
+        if not within_ceiling(standing, self._forms, message.form_type, message.form_version):
+            await self._refused(standing, envelope, ())
+            raise _absent()
         unopened = delivery is not None and delivery.state is DeliveryState.DELIVERED
         recall = await self._store.get(Recall, envelope.id)
         if unopened and recall is not None and recall.state in (RecallState.REQUESTED, RecallState.UPHELD):

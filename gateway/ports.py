@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.measures import UNMEASURED as UNMEASURED
 from gateway.measures import Metrics as Metrics
-from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import (
     AdministrationId,
     AttachmentId,
@@ -199,6 +199,9 @@ class Store(Protocol):
 
     async def notice_mails_due(self, *, now: Instant, limit: int) -> list[notices.NoticeMail]:
         """Mails to members that are queued and due, the oldest first."""
+
+    async def system_messages(self, user: UserId, *, limit: int) -> list[systems.SystemMessage]:
+        """What a system sent and has not let go, newest first."""
 
     async def arrivals_of(self, message: MessageId) -> list[path.Arrival]:
         """What came in as this message: one for each inbox that it was addressed to."""
@@ -642,6 +645,19 @@ class KeyMaker(Protocol):
 
     async def admit(self, inbox: directory.Inbox, user: UserId, *, by: UserId, at: Instant) -> Ceremony:
         """Wrap every epoch that `by` can open to `user`; a new revision of each record, approved by `by`."""
+
+
+class Assertions(Protocol):
+    """What systems prove themselves with (RFC 7523); everything here raises ValueError for what is not sound."""
+
+    def public_key(self, key: Mapping[str, Any]) -> bytes:
+        """A public key (JWK) as it is kept."""
+
+    def issuer(self, assertion: str) -> str:
+        """Whom an assertion says it is of; nothing is checked yet."""
+
+    def claims(self, assertion: str, key: bytes) -> Mapping[str, Any]:
+        """What an assertion says, once its signature holds under a kept key."""
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ after the other, so that one can follow a body from the draft to the envelope in
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -31,13 +31,19 @@ from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Case, Draft
 from gateway.ports import UNMEASURED, Change, Clock, Delete, Metrics, Store, Vault
 from gateway.rights import Rights, Standing
-from gateway.seal import Dispatch, Sealing, files_for
+from gateway.seal import Dispatch, SealedMessage, Sealing, files_for
 from gateway.search import marked
 from gateway.sessions import Signed
 from gateway.states import CaseEvent, CaseState, DeliveryState
 from gateway.store import Acceptance, Accepted
 
 MAX_RECIPIENTS: Final = 64
+Also = Callable[[SealedMessage], Sequence[Change]]
+
+
+def nothing_else(_: SealedMessage) -> Sequence[Change]:
+    """What most sendings write beside themselves."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +112,7 @@ class Sending:
         idempotency_key: str = "",
         undo_seconds: int = 0,
         in_reply_to: MessageId | None = None,
+        also: Also = nothing_else,
     ) -> Accepted:
         """Send a draft with its attachments; the draft goes in the same transaction.
 
@@ -134,6 +141,7 @@ class Sending:
             idempotency_key=idempotency_key,
             undo_seconds=undo_seconds,
             draft=draft,
+            also=also,
         )
 
     async def send(
@@ -145,10 +153,12 @@ class Sending:
         idempotency_key: str = "",
         undo_seconds: int = 0,
         draft: Draft | None = None,
+        also: Also = nothing_else,
     ) -> Accepted:
         """Send a form that is whole, from an inbox of yours.
 
         Args:
+            also: what is written with the message, in the transaction that accepts it.
             undo_seconds: how long it can be taken back before it is delivered; 0 for duties and urgent forms.
 
         Raises:
@@ -187,6 +197,7 @@ class Sending:
             extra=(
                 *await self._leaving(signed, draft, sealed.message.id, submission.values, undo_seconds),
                 *await marked(self._store, self._vault, case.administration, case.id, submission.values),
+                *also(sealed),
             ),
         )
 

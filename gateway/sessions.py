@@ -30,7 +30,7 @@ from gateway.errors import (
     StoreUnavailableError,
     TooManyAttemptsError,
 )
-from gateway.factors import Attempts, Factors
+from gateway.factors import Attempts, Factors, too_many
 from gateway.integrity import Integrity
 from gateway.measures import Counted
 from gateway.model.base import HOUR, MINUTE, Fact, InboxId, Instant, SessionId, fact
@@ -44,24 +44,34 @@ TOUCH_EVERY: Final = MINUTE
 TOUCH_WAITS_S: Final = 1.0
 #: The window row that says "the factor used at sign-in has opened its inbox": no inbox has an empty id.
 SIGN_IN_FACTOR: Final = InboxId("")
+#: How a system signed in: nothing that people use takes such a session, and nothing that systems use takes another.
+BY_KEY: Final = "private_key_jwt"
 _WRITE_TRIES: Final = 16
 _MOST_USED: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRules:
-    """How long sessions and windows last, in microseconds, and how many openings one window covers."""
+    """How long sessions and windows last, in microseconds, and how many openings one window covers.
+
+    A system's session lasts `system` (at most 30 minutes, B1.4.2 §5) and is never renewed; `system_openings` is how
+    many items it may open in an inbox in one such time, however many sessions it has.
+    """
 
     idle: int = 15 * MINUTE
     absolute: int = 8 * HOUR
     window: int = 15 * MINUTE
     openings: int = 60
+    system: int = 15 * MINUTE
+    system_openings: int = 300
 
     def __post_init__(self) -> None:
         if not 5 * MINUTE <= self.window <= 30 * MINUTE:
             raise ValueError("a step-up window lasts 5 to 30 minutes")
         if not 0 < self.idle <= self.absolute <= 24 * HOUR or self.openings < 1:
             raise ValueError("session times must be positive, idle at most absolute, absolute at most 24 hours")
+        if not 0 < self.system <= 30 * MINUTE or self.system_openings < 1:
+            raise ValueError("a system's session lasts at most 30 minutes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +129,10 @@ class Sessions:
 
     # --- the session -------------------------------------------------------------------------------------------------
 
-    async def begun(self, user: User, *, method: str, at: Instant) -> tuple[str, Session]:
+    async def begun(self, user: User, *, method: str, at: Instant, scope: tuple[str, ...] = ()) -> tuple[str, Session]:
         """A fresh token and the session row to insert; nothing is stored here."""
         token = secrets.token_urlsafe(TOKEN_OCTETS)
+        lasts = self._rules.system if method == BY_KEY else self._rules.absolute
         session = Session(
             administration=user.administration,
             id=session_id(token),
@@ -129,7 +140,8 @@ class Sessions:
             method=method,
             started_at=at,
             seen_at=at,
-            ends_at=Instant(at + self._rules.absolute),
+            ends_at=Instant(at + lasts),
+            scope=scope,
         )
         return token, await self._integrity.sign(session)
 
@@ -139,9 +151,23 @@ class Sessions:
 
         Raises:
             SessionEndedError: unknown, forged, ended, idle for 15 minutes or older than 8 hours, or the user is
-                disabled or was altered: one answer. Alterations raise an alarm in the log.
+                disabled or was altered, or the token is a system's: one answer. Alterations raise an alarm in the log.
         """
-        return await self._active(session_id(token), touch=touch)
+        signed = await self._active(session_id(token), touch=touch)
+        if signed.session.method == BY_KEY:
+            raise ended()
+        return signed
+
+    async def authenticate_system(self, token: str) -> Signed:
+        """Which system holds `token` now. It is not renewed by use (B1.4.2 §5).
+
+        Raises:
+            SessionEndedError: as `authenticate`, and when the token is a person's.
+        """
+        signed = await self._active(session_id(token), touch=False)
+        if signed.session.method != BY_KEY or not signed.user.is_system:
+            raise ended()
+        return signed
 
     async def still_active(self, signed: Signed, *, touch: bool = True) -> Signed:
         """The same session, read again: for long downloads, and without `touch` for streams that nobody may be
@@ -304,7 +330,7 @@ class Sessions:
             await self._store.commit(Work(entries=(refused,)))
             raise _wrong_code()
         window = await self._renewed(signed, inbox, now)
-        change: Change = Insert(window) if window.version == 1 else Update(window)
+        change = _put(window)
         entry = await self._entry(AuditAction.STEPPED_UP, signed, inbox, outcome="permit")
         try:
             await self._store.commit(Work(expects=_facts(signed), changes=(Update(burned), change), entries=(entry,)))
@@ -335,7 +361,10 @@ class Sessions:
         Raises:
             StepUpRequiredError: no window, it ended, or it is used up; then an alarm about bulk opening was raised.
             IntegrityError: the window row was altered; an alarm was raised.
+            TooManyAttemptsError: a system opens more than its pace allows; an alarm was raised, nothing was opened.
         """
+        if signed.user.is_system:
+            return await self._paced(signed, inbox, at, last_read)
         row = await self._store.get(StepUpWindow, signed.session.id, inbox.id)
         if row is None:
             return await self._first(signed, inbox, at)
@@ -345,7 +374,7 @@ class Sessions:
         if last_read is not None and window.opened_at <= last_read:
             return ()
         if window.openings >= self._rules.openings:
-            await self._bulk(signed, inbox, window)
+            await self._bulk(signed, inbox, window, limit=self._rules.openings)
             raise _step_up()
         counted = dataclasses.replace(window, openings=window.openings + 1, version=window.version + 1)
         return (Update(await self._integrity.sign(counted)),)
@@ -368,6 +397,31 @@ class Sessions:
         )
         marker = dataclasses.replace(opened, inbox=SIGN_IN_FACTOR)
         return (Insert(await self._integrity.sign(marker)), Insert(await self._integrity.sign(opened)))
+
+    async def _paced(self, signed: Signed, inbox: Inbox, at: Instant, last_read: Instant | None) -> tuple[Change, ...]:
+        """A system's openings are counted for it and not for a session, or new tokens would be new room."""
+        counter = SessionId(f"{BY_KEY}:{signed.user.id}")
+        row = await self._store.get(StepUpWindow, counter, inbox.id)
+        before = await self._alarms.checked(row, actor=signed.user) if row else None
+        if before is None or not _covers(before, at):
+            begun = StepUpWindow(
+                administration=signed.session.administration,
+                session=counter,
+                inbox=inbox.id,
+                user=signed.user.id,
+                opened_at=at,
+                ends_at=Instant(at + self._rules.system),
+                openings=1,
+                version=before.version + 1 if before else 1,
+            )
+            return (_put(await self._integrity.sign(begun)),)
+        if last_read is not None and before.opened_at <= last_read:
+            return ()
+        if before.openings >= self._rules.system_openings:
+            await self._bulk(signed, inbox, before, limit=self._rules.system_openings)
+            raise too_many(before.ends_at - at)
+        counted = dataclasses.replace(before, openings=before.openings + 1, version=before.version + 1)
+        return (Update(await self._integrity.sign(counted)),)
 
     async def _renewed(self, signed: Signed, inbox: Inbox, now: Instant) -> StepUpWindow:
         before = await self._store.get(StepUpWindow, signed.session.id, inbox.id)
@@ -395,9 +449,9 @@ class Sessions:
             return None
         return factor if factor.usable_from <= now else None
 
-    async def _bulk(self, signed: Signed, inbox: Inbox, window: StepUpWindow) -> None:
+    async def _bulk(self, signed: Signed, inbox: Inbox, window: StepUpWindow, *, limit: int) -> None:
         """Raise the alarm once for a window: the count goes one past the limit with it."""
-        if window.openings > self._rules.openings:
+        if window.openings > limit:
             return
         past = dataclasses.replace(window, openings=window.openings + 1, version=window.version + 1)
         entry = await self._entry(AuditAction.ALARM, signed, inbox, outcome="bulk-opening")
@@ -416,6 +470,10 @@ class Sessions:
             case=None,
             outcome=outcome,
         )
+
+
+def _put(window: StepUpWindow) -> Change:
+    return Insert(window) if window.version == 1 else Update(window)
 
 
 def _covers(window: StepUpWindow, now: Instant) -> bool:

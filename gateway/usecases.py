@@ -53,6 +53,7 @@ from gateway.opening import Opening
 from gateway.parcels import Parcels
 from gateway.ports import (
     UNMEASURED,
+    Assertions,
     AttachmentSealer,
     Blobs,
     Clock,
@@ -87,6 +88,9 @@ from gateway.sending import Sending
 from gateway.sessions import SessionRules, Sessions
 from gateway.sheets import Notes, Sheets
 from gateway.store import Acceptance
+from gateway.system_list import SystemList
+from gateway.system_post import SystemPost
+from gateway.systems import Systems
 from gateway.traffic import Traffic
 from gateway.watching import Watching
 
@@ -107,6 +111,7 @@ class Ports:
     vault: Vault
     shred: ShredKeys
     maker: KeyMaker
+    assertions: Assertions
     priority: Priority
     screening: Screening = field(default_factory=Screening)
     files: FilePolicy = field(default_factory=FilePolicy)
@@ -182,6 +187,9 @@ class Gateway:
     handover: Handover
     administering: Administering
     directory_changes: DirectoryChanges
+    systems: Systems
+    system_post: SystemPost
+    system_list: SystemList
     health: Health
     options: Options
 
@@ -299,6 +307,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     loads, aftermath = Loads(store, integrity, auditor, clock), Aftermath(store, ports.shred, clock)
     carrying = Carrying(store, rights, integrity, vault, directory, loads, aftermath, auditor, clock)
     noticing = Noticing(store, directory, integrity, vault, auditor, clock)
+    sign_in = SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics)
     return Gateway(
         ports=ports,
         forms=forms,
@@ -308,7 +317,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         freshness=freshness,
         integrity=integrity,
         accounts=accounts,
-        sign_in=SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics),
+        sign_in=sign_in,
         sessions=sessions,
         members=members,
         rights=rights,
@@ -384,6 +393,11 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
             store, integrity, directory, accounts, sessions, members, rights, auditor, handover, clock
         ),
         directory_changes=DirectoryChanges(store, directory, register, forms, rights, handover, clock),
+        systems=Systems(
+            store, integrity, directory, sessions, sign_in, rights, ports.maker, ports.assertions, auditor, clock
+        ),
+        system_post=SystemPost(store, vault, directory, rights, cases, drafts, attachments, sending, forms),
+        system_list=SystemList(store, vault, directory, rights, members, cases, opening, forms, auditor, clock),
         health=Health(
             store,
             ports.blobs,

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from joserfc.jwk import ECKey
+
 from gateway.administration import UserAct
 from gateway.deliver import moved_delivery
 from gateway.directory_file import user_id
 from gateway.factors import code_for
 from gateway.forms.demo import demo_consent, demo_referral
-from gateway.model.base import MINUTE, CaseId, DraftId, EnvelopeId, InboxId, MessageId, UserId
+from gateway.model.base import MINUTE, AdministrationId, CaseId, DraftId, EnvelopeId, InboxId, MessageId, UserId
 from gateway.model.classes import Category
 from gateway.model.identity import MembershipRole
 from gateway.ports import Update, Work
@@ -24,6 +26,7 @@ from gateway.sending import Submission
 from gateway.sessions import Signed
 from gateway.states import DeliveryEvent
 from tests import paper
+from tests.clock import instant
 from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, County, password_of
 
 REGISTRATOR = InboxId("vaxjo.registrator")
@@ -468,6 +471,31 @@ async def act_on_user(m: Maker) -> Example:
     return Example("it", f"/users/{user_id('no-kp1')}/acts", body, key=secrets.token_hex(8))
 
 
+async def register_system(m: Maker) -> Example:
+    return Example(
+        "it", "/systems", {"client_id": f"system-{secrets.token_hex(4)}", "title": "Verksamhetssystem", **_key()}
+    )
+
+
+async def replace_system_key(m: Maker) -> Example:
+    signed = await m.county.sign_in("it")
+    body = _key()
+    made = await m.county.gateway.systems.register(
+        signed,
+        f"system-{secrets.token_hex(4)}",
+        title="Verksamhetssystem",
+        administration=AdministrationId(str(body["administration"])),
+        key=body["key"],
+        ends_at=body["ends_at"],
+    )
+    return Example("it", f"/systems/{made.user.id}/key", {"key": body["key"], "ends_at": body["ends_at"]})
+
+
+def _key() -> dict[str, Any]:
+    key = ECKey.generate_key("P-256").as_dict(private=False)
+    return {"administration": "alvesta.ifo", "key": key, "ends_at": instant(2026, 9, 1)}
+
+
 async def propose_member(m: Maker) -> Example:
     inbox, user = await m.candidate()
     return Example("it", f"/inboxes/{inbox}/proposals", {"user": user, "role": "member"})
@@ -615,4 +643,7 @@ EXAMPLES: Mapping[str, Make] = {
     "list_candidates": at("it", f"/inboxes/{UNIT}/candidates"),
     "propose_member": propose_member,
     "withdraw_proposal": withdraw_proposal,
+    "list_systems": at("it", "/systems"),
+    "register_system": register_system,
+    "replace_system_key": replace_system_key,
 }

@@ -21,6 +21,7 @@ from gateway.screening import Screening
 from gateway.sessions import Signed
 from gateway.store import Accepted
 from gateway.usecases import Gateway, Options, Ports, build
+from keys.assertions import JoseAssertions
 from keys.keyring import Keyring
 from policies import attachments
 from policies.engine import CedarPolicy
@@ -128,6 +129,7 @@ def plugged(
             vault=keyring.vault,
             shred=keyring.shred,
             maker=keyring.maker,
+            assertions=JoseAssertions(),
             priority=BoardPriority(),
             metrics=metrics,
             screening=screening or Screening(),

@@ -31,15 +31,18 @@ if TYPE_CHECKING:
 DESCRIPTION: Final = "/api/openapi.json"  # the API's description of itself, beside its versions
 PAGE_PATH: Final = r"/|(?:/[a-z0-9_{}-]+)+"
 API_PATH: Final = rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}"
+SDK_PATH: Final = r"/sdk/[a-z]+(?:/\{id\})?"  # the SDK API (B1.4.2), whose description is the federation's
 KEY: Final = "^[!-~]{1,128}$"  # an Idempotency-Key
 Handler = Callable[["Call"], Awaitable["web.StreamResponse | BaseModel | None"]]
 
 
 class Access(StrEnum):
-    """Who may call: everybody, or a session with both factors; the use case then asks for role and membership."""
+    """Who may call: everybody, a session with both factors, or a system's; the use case then asks for role and
+    membership."""
 
     PUBLIC = "public"
     SESSION = "session"
+    SYSTEM = "system"
 
 
 class Scope(StrEnum):
@@ -204,6 +207,8 @@ class Route:
     parts: tuple[FormPart, ...] = ()  # of a multipart/form-data body
     media: str = ""  # the type of an answer that is no JSON
     location: str = ""  # where what was made can be read: a path with members of the answer in braces
+    #: How its errors are told, where a description that is not ours says so.
+    tells: Callable[[GatewayError], web.Response] | None = None
     stream: bool = False  # an answer without an end: no bound in time, but counted (adapters/http/admission.py)
 
     @property
@@ -218,7 +223,7 @@ PROBES: Final = ("/healthz", "/readyz")
 
 def is_page(path: str) -> bool:
     """Whether a path belongs to the pages: they take the cookie, answer in HTML and never take a bearer token."""
-    return not path.startswith("/api/") and path not in PROBES
+    return not path.startswith(("/api/", "/sdk/")) and path not in PROBES
 
 
 def methods_of(route: Route) -> tuple[str, ...]:
@@ -246,6 +251,7 @@ def check(routes: Sequence[Route]) -> None:
             and route.summary
             and (
                 route.path in PROBES
+                or re.fullmatch(SDK_PATH, route.path)
                 or re.fullmatch(
                     r"/|(?:/[a-z0-9_{}-]+)+" if route.page else rf"/api/v1/[a-z0-9_/{{}}-]+|{DESCRIPTION}", route.path
                 )
@@ -255,7 +261,8 @@ def check(routes: Sequence[Route]) -> None:
             and not (route.page and (route.takes or route.gives))
             and (route.access is Access.PUBLIC) == (route.scope is Scope.NONE)
             and (route.audit != "none" or safe)
-            and (route.page or route.path in (DESCRIPTION, *PROBES) or _described(route))
+            and (route.tells is not None) == (route.access is Access.SYSTEM or route.path == "/sdk/token")
+            and (route.page or route.tells or route.path in (DESCRIPTION, *PROBES) or _described(route))
         )
         name = (route.method, re.sub(r"\{\w+\}", "{}", route.path))
         operation = ("operation", route.handler.__name__ if route.tag else route.path + route.method)

@@ -208,14 +208,24 @@ def _handler(gateway: Gateway, route: Route, gate: Gate):  # type: ignore[no-unt
     bound = bodies.bound_of(route, gateway, gate.limits)
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answered(request)
+        except GatewayError as error:
+            if route.tells is None:
+                raise
+            request.app[METRICS].count(Counted.REFUSALS, error.code)
+            log.info("refused", code=error.code, status=error.status, method=request.method)
+            return route.tells(error)
+
+    async def answered(request: web.Request) -> web.StreamResponse:
         bodies.check_announced(request, bound)
-        signed = await _signed(gateway, request) if route.access is Access.SESSION else None
+        signed = await _signed(gateway, route, request)
         user = str(signed.user.id) if signed else ""
         gate.caller(route, user, address_block(request))
         _longer_for_files(route, request, gate)
         with ExitStack() as held:
             body = await _body(route, request, bound, user, held)
-            args = parameters.read(route.query, request)
+            args = {} if route.tells else parameters.read(route.query, request)
             held.enter_context(gate.lane(route, user))
             result = await route.handler(Call(gateway, request, body, signed, args=args))
         if isinstance(result, web.StreamResponse):
@@ -256,7 +266,9 @@ def json_response(model: BaseModel, status: int = 200, location: str = "") -> we
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
-async def _signed(gateway: Gateway, request: web.Request) -> Signed:
+async def _signed(gateway: Gateway, route: Route, request: web.Request) -> Signed | None:
+    if route.access is Access.PUBLIC:
+        return None
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise SessionEndedError(
@@ -264,6 +276,8 @@ async def _signed(gateway: Gateway, request: web.Request) -> Signed:
             swedish="Du är inte inloggad.",
             next_step="Logga in först. Dina utkast är kvar.",
         )
+    if route.access is Access.SYSTEM:
+        return await gateway.sessions.authenticate_system(token.strip())
     return await gateway.sessions.authenticate(token.strip())
 
 

@@ -116,7 +116,7 @@ class SdkNeighbour:
     async def _incoming(self, attributes: Mapping[str, Any] | None) -> Arrived | None:
         if attributes is None:
             return None
-        message, original = message_of(attributes), _said(attributes)
+        message, original = message_of(attributes), said(attributes)
         del attributes  # 40 MB of base64 that nobody needs any more
         files = [file for document in message.documents for file in document.files]
         held = next((file for file in files if self._documents.may_hold_data(file.octets)), None)
@@ -244,7 +244,7 @@ def _file(file: File) -> ArrivedFile:
     return ArrivedFile(name=file.name, media_type=file.media_type, octets=file.octets)
 
 
-def _said(attributes: Mapping[str, Any]) -> bytes:
+def said(attributes: Mapping[str, Any]) -> bytes:
     """What the sender said, without what the service adds and may change: the ground of the fingerprint."""
     kept = {name: value for name, value in attributes.items() if name not in ("messageStatus", "events", "event")}
     documents = kept.get("digitalDocument")

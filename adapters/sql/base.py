@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 from adapters.sql.compiled import Statements
 from gateway.errors import ConflictError, DecisionStaleError
-from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import (
     AdministrationId,
     CaseId,
@@ -120,6 +120,9 @@ class SqlReadings(ABC):
 
     async def notices_waiting(self, inbox: InboxId, *, limit: int) -> list[path.Notice]:
         return await self._read("notices_waiting", inbox=inbox, limit=limit)
+
+    async def system_messages(self, user: UserId, *, limit: int) -> list[systems.SystemMessage]:
+        return await self._read("system_messages", user=user, limit=limit)
 
     async def notice_mails_due(self, *, now: Instant, limit: int) -> list[notices.NoticeMail]:
         return await self._read("notice_mails_due", now=now, limit=limit)

@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 
 from adapters.sql.codec import codec
 from adapters.sql.tables import TABLES
-from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import Row
 from gateway.states import DeliveryState, TaskState
 
@@ -141,6 +141,17 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_t(notices.NoticeMail).c.due_at, _t(notices.NoticeMail).c.inbox, _t(notices.NoticeMail).c.user)
         .limit(bindparam("limit")),
         notices.NoticeMail,
+    ),
+    "system_messages": Query(
+        _all(systems.SystemMessage)
+        .where(
+            _t(systems.SystemMessage).c.user == bindparam("user"),
+            _t(systems.SystemMessage).c.sent.is_(True),
+            _t(systems.SystemMessage).c.gone.is_(False),
+        )
+        .order_by(_t(systems.SystemMessage).c.created_at.desc(), _t(systems.SystemMessage).c.id)
+        .limit(bindparam("limit")),
+        systems.SystemMessage,
     ),
     "arrivals_of": _where(path.Arrival, "message", order=(_t(path.Arrival).c.id,)),
     "users": _where(identity.User, order=(_t(identity.User).c.id,)),

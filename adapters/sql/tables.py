@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import ROWS, carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import Row
 
 METADATA: Final = sa.MetaData()
@@ -104,3 +104,4 @@ _index(queue.Task, "inbox", "state", "received_at", "envelope")
 _index(queue.Task, "inbox", "state", "-changed_at", "envelope")
 _index(queue.Recall, "administration", "-requested_at", "envelope")
 _index(carrying.HandOver, "inbox", "state", "-created_at", "id")
+_index(systems.SystemMessage, "user", "sent", "gone", "-created_at", "id")

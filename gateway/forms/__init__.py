@@ -105,6 +105,11 @@ class Form:
         return {field.id: frozenset({field.item_class}) for field in self.fields.values() if not field.category_from}
 
     @cached_property
+    def highest(self) -> PrivacyClass:
+        """The highest class of anything that the form can hold, at any stage."""
+        return max(field.privacy for field in self.fields.values())
+
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema 2020-12 of a complete form. Classes and labels ride along as `x-` keywords."""
         return self._schema(self.title, list(self.fields.values()))
@@ -228,6 +233,10 @@ class FormCatalogue:
                 next_step="Öppna en ny blankett: den senaste versionen används då. Utkastet är kvar.",
             )
         return form
+
+    def latest(self, form_type: str) -> Form:
+        """The newest version of a form. Raises UnknownFormError."""
+        return self.get(form_type, max((version for name, version in self._forms if name == form_type), default=0))
 
     def all(self) -> list[Form]:
         """By id, then version."""

@@ -1,14 +1,14 @@
 """The nouns of the gateway, one module for each family.
 
 `base` (ids, instants, rows, facts), `directory`, `identity`, `keys`, `path` (what travels), `queue` (work),
-`carrying` (by hand), `log`.
+`carrying` (by hand), `systems` (case systems), `log`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gateway.model import carrying, directory, identity, keys, log, notices, path, queue
+from gateway.model import carrying, directory, identity, keys, log, notices, path, queue, systems
 from gateway.model.base import Row
 
 #: Every kind of row that a Store keeps, in an order in which they could be created.
@@ -65,6 +65,8 @@ ROWS: Final[tuple[type[Row], ...]] = (
     queue.Recall,
     queue.IdentityMark,
     carrying.HandOver,
+    systems.SystemMessage,
+    systems.SystemThread,
     log.AuditLeaf,
     log.AuditSide,
     log.Checkpoint,

@@ -5,11 +5,11 @@ All of these decide, so all carry a MAC, except AttemptCounter, which only ever 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from gateway.model.base import DecidingRow, InboxId, Instant, SessionId, UserId, VersionedRow
+from gateway.model.base import ADDED, DecidingRow, InboxId, Instant, SessionId, UserId, VersionedRow
 
 
 class Role(StrEnum):
@@ -25,6 +25,7 @@ class Role(StrEnum):
     ANALYST = "analyst"
     AUDITOR = "auditor"
     SYSTEM_ADMINISTRATOR = "system_administrator"
+    SYSTEM = "system"  # a machine, of one administration (ADR-0009): never together with another function
 
 
 class UserState(StrEnum):
@@ -35,6 +36,7 @@ class UserState(StrEnum):
 class FactorKind(StrEnum):
     PASSWORD = "password"  # noqa: S105  (the name of a kind)
     TOTP = "totp"
+    KEY = "key"  # the public key that a system member proves with (RFC 7523)
 
 
 class SessionState(StrEnum):
@@ -58,7 +60,8 @@ class MembershipRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User(DecidingRow):
-    """A person's account, named by function. `login` is what is typed; `title` is what others see."""
+    """An account, named by function: a person's, or a system's. `login` is what is typed, or a system's client id;
+    `title` is what others see."""
 
     TABLE: ClassVar[str] = "user"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -69,14 +72,21 @@ class User(DecidingRow):
     roles: tuple[str, ...]  # Role values
     state: UserState = UserState.ACTIVE
 
+    @property
+    def is_system(self) -> bool:
+        """Whether nobody sits behind it."""
+        return Role.SYSTEM in self.roles
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factor(DecidingRow):
     """One authenticator of one user.
 
-    `secret` is the Argon2id PHC string for a password (bytes of it) and the sealed seed for TOTP. `last_step` is the
-    last accepted TOTP time step; the update that raises it is what burns a code. `usable_from` is later than
-    `created_at` by 24 h when an administrator replaced the factor.
+    `secret` is the Argon2id PHC string for a password (bytes of it), the sealed seed for TOTP, the public key (JWK) of
+    a system. `last_step` is the last accepted TOTP time step; the update that raises it is what burns a code. `used`
+    are the assertions of a system that are still in time ("seconds:digest of jti"): the update that adds one burns it.
+    `usable_from` is later than `created_at` by 24 h when an administrator replaced the factor; from `ends_at` on a key
+    proves nothing (0: no end).
     """
 
     TABLE: ClassVar[str] = "factor"
@@ -88,6 +98,8 @@ class Factor(DecidingRow):
     last_step: int = 0
     created_at: Instant
     usable_from: Instant
+    ends_at: Instant = field(default=Instant(0), metadata=ADDED)
+    used: tuple[str, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +119,8 @@ class AttemptCounter(VersionedRow):
 class Session(DecidingRow):
     """A signed-in user. Only SHA-256 of the token is kept.
 
-    Idle end is `seen_at` + 15 min, absolute end `ends_at` = start + 8 h.
+    Idle end is `seen_at` + 15 min, absolute end `ends_at` = start + 8 h; a system's is start + 15 min. `scope` is what
+    a system's token was asked for: operations, and functions that it may speak for (empty: all of its own).
     """
 
     TABLE: ClassVar[str] = "session"
@@ -116,10 +129,11 @@ class Session(DecidingRow):
     id: SessionId
     user: UserId
     state: SessionState = SessionState.ACTIVE
-    method: str  # "password+totp"
+    method: str  # "password+totp", or a system's "private_key_jwt"
     started_at: Instant
     seen_at: Instant
     ends_at: Instant
+    scope: tuple[str, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +153,10 @@ class StepUpWindow(DecidingRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership(DecidingRow):
-    """User × inbox × role. `bootstrap` marks the first two members, who came from the directory file."""
+    """User × inbox × role. `bootstrap` marks the first two members, who came from the directory file.
+
+    `ceiling` is the highest privacy class that a system may open here ("" for people, who have none).
+    """
 
     TABLE: ClassVar[str] = "membership"
     KEY: ClassVar[tuple[str, ...]] = ("inbox", "user")
@@ -152,3 +169,4 @@ class Membership(DecidingRow):
     admitted_by: str = ""  # user id of the present member, or "" while pending
     proposed_at: Instant
     decided_at: Instant | None = None
+    ceiling: str = field(default="", metadata=ADDED)

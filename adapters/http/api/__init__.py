@@ -18,6 +18,7 @@ from adapters.http.api import (
     registrator,
     review,
     signin,
+    systems,
     transport,
     users,
     work,
@@ -40,5 +41,6 @@ CALLS: Final[tuple[Route, ...]] = (
     *answers.ROUTES,
     *review.ROUTES,
     *users.ROUTES,
+    *systems.ROUTES,
 )
 ROUTES: Final[tuple[Route, ...]] = (*CALLS, openapi.row(CALLS))

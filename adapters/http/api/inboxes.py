@@ -52,6 +52,8 @@ class Member(Model):
     state: MembershipState
     bootstrap: bool
     admitted_by: str
+    system: bool
+    ceiling: str
 
 
 class MemberList(Model):
@@ -116,6 +118,8 @@ async def list_members(call: Call) -> MemberList:
                 state=one.membership.state,
                 bootstrap=one.membership.bootstrap,
                 admitted_by=one.membership.admitted_by,
+                system=one.system,
+                ceiling=one.membership.ceiling,
             )
             for one in people
         ]

@@ -20,7 +20,9 @@ from gateway.administration import REPLACES, Account, UserAct
 from gateway.errors import NotFoundError
 from gateway.factors import NEVER
 from gateway.handover import Secret
+from gateway.members import MAX_RISK
 from gateway.model.base import InboxId, UserId
+from gateway.model.classes import PrivacyClass
 from gateway.model.identity import MembershipRole, MembershipState, User, UserState
 
 
@@ -95,8 +97,14 @@ class CandidateList(Model):
 
 
 class NewMember(Model):
+    """`ceiling` and `risk_decision` are a system's: the highest class that it may open there, and who decided it."""
+
     user: Id
     role: MembershipRole
+    ceiling: Annotated[PrivacyClass | None, Field(description="Bara för system; P2 när inget sägs.")] = None
+    risk_decision: Annotated[
+        str, Field(max_length=MAX_RISK, description="Riskbeslutets beteckning; krävs över P2.")
+    ] = ""
 
 
 class MemberLine(Model):
@@ -104,6 +112,7 @@ class MemberLine(Model):
     user: Id
     role: MembershipRole
     state: MembershipState
+    ceiling: str
 
 
 async def list_users(call: Call) -> UserList:
@@ -146,7 +155,15 @@ async def list_candidates(call: Call) -> CandidateList:
 async def propose_member(call: Call) -> MemberLine:
     body: NewMember = call.body
     inbox = InboxId(call.part("inbox"))
-    return MemberLine.of(await call.gateway.administering.propose(call.signed, inbox, UserId(body.user), body.role))
+    proposed = await call.gateway.administering.propose(
+        call.signed,
+        inbox,
+        UserId(body.user),
+        body.role,
+        ceiling=body.ceiling,
+        risk_decision=body.risk_decision,
+    )
+    return MemberLine.of(proposed)
 
 
 async def withdraw_proposal(call: Call) -> None:

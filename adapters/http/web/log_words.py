@@ -49,6 +49,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.ANSWER_CONFIRMED: N_("Bekräftade ett svar"),
     AuditAction.ANSWER_DISAGREED: N_("Höll inte med om ett svar"),
     AuditAction.KEY_RECORDED: N_("Nyckel registrerad"),
+    AuditAction.SYSTEM_LET_GO: N_("Ett system tog bort ett meddelande ur sin lista"),
     AuditAction.USER_CREATED: N_("Användare skapad"),
     AuditAction.USER_DISABLED: N_("Användare avstängd"),
     AuditAction.USER_ENABLED: N_("Användare öppnad igen"),

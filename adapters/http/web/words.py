@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.guard import What
+from gateway.model.classes import PrivacyClass
 from gateway.model.directory import InboxKind
 from gateway.model.identity import FactorKind, MembershipRole, MembershipState, Role
 from gateway.model.path import Channel
@@ -66,6 +67,7 @@ ROLE: Final[Mapping[StrEnum, str]] = {
     Role.ANALYST: N_("Analytiker"),
     Role.AUDITOR: N_("Granskare"),
     Role.SYSTEM_ADMINISTRATOR: N_("Systemadministratör"),
+    Role.SYSTEM: N_("System"),
 }
 INBOX: Final[Mapping[StrEnum, str]] = {
     InboxKind.CASEWORK: N_("Handläggning"),
@@ -81,7 +83,20 @@ MEMBER: Final[Mapping[StrEnum, str]] = {
     MembershipState.ACTIVE: N_("Aktiv"),
     MembershipState.REMOVED: N_("Borttagen"),
 }
-FACTOR: Final[Mapping[StrEnum, str]] = {FactorKind.PASSWORD: N_("lösenord"), FactorKind.TOTP: N_("kod")}
+#: What a system may open in an inbox.
+CLASS: Final[Mapping[StrEnum, str]] = {
+    PrivacyClass.P0: N_("bara det som står i listan (klass P0)"),
+    PrivacyClass.P1: N_("administrativa uppgifter (klass P1)"),
+    PrivacyClass.P2: N_("namn och kontaktuppgifter (till och med klass P2)"),
+    PrivacyClass.P3: N_("meddelanden om sociala förhållanden (till och med klass P3)"),
+    PrivacyClass.P4: N_("också uppgifter om hälsa (till och med klass P4)"),
+    PrivacyClass.P5: N_("också uppgifter om andra personer (till och med klass P5)"),
+}
+FACTOR: Final[Mapping[StrEnum, str]] = {
+    FactorKind.PASSWORD: N_("lösenord"),
+    FactorKind.TOTP: N_("kod"),
+    FactorKind.KEY: N_("nyckel"),
+}
 VIEW: Final[Mapping[StrEnum, str]] = {
     View.ALL: N_("Alla öppna"),
     View.MINE: N_("Mina"),
@@ -188,6 +203,7 @@ TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "role": (Role, ROLE),
     "inbox_kind": (InboxKind, INBOX),
     "member_role": (MembershipRole, MEMBER),
+    "class_words": (PrivacyClass, CLASS),
     "member_state": (MembershipState, MEMBER),
     "factor": (FactorKind, FACTOR),
     "view": (View, VIEW),
