@@ -7,7 +7,7 @@ Why this exists: an operator at night needs one word per act and one sentence wh
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -27,6 +27,9 @@ from gateway.model.identity import Role, User
 from gateway.model.path import Channel
 from gateway.plain import one_line
 from gateway.settings import load, sources
+
+#: What a person may be; a system is registered with its key (`gateway.systems`).
+_ROLES: Final = [str(role) for role in Role if role is not Role.SYSTEM]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -484,7 +484,7 @@ async def replace_system_key(m: Maker) -> Example:
         signed,
         f"system-{secrets.token_hex(4)}",
         title="Verksamhetssystem",
-        administration=AdministrationId(str(body["administration"])),
+        administration=AdministrationId(str(body["authority"])),
         key=body["key"],
         ends_at=body["ends_at"],
     )
@@ -493,7 +493,7 @@ async def replace_system_key(m: Maker) -> Example:
 
 def _key() -> dict[str, Any]:
     key = ECKey.generate_key("P-256").as_dict(private=False)
-    return {"administration": "alvesta.ifo", "key": key, "ends_at": instant(2026, 9, 1)}
+    return {"authority": "alvesta.ifo", "key": key, "ends_at": instant(2026, 9, 1)}
 
 
 async def propose_member(m: Maker) -> Example:

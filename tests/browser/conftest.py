@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from adapters.http import ops
 from adapters.http.api import ROUTES
+from adapters.http.limits import Limits
 from adapters.http.server import application, listening
 from adapters.http.web import NAV, PAGES, security
 from adapters.http.web.demo import DEMO_PAGES
@@ -89,7 +90,9 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def served(*, demo: bool, metrics: Metrics = UNMEASURED, store: Store | None = None) -> Iterator[Site]:
+def served(
+    *, demo: bool, metrics: Metrics = UNMEASURED, store: Store | None = None, limits: Limits | None = None
+) -> Iterator[Site]:
     """A gateway over the demo county, in a thread with a loop of its own, until the generator is closed."""
     ready: threading.Event = threading.Event()
     made: list[Site] = []
@@ -105,7 +108,7 @@ def served(*, demo: bool, metrics: Metrics = UNMEASURED, store: Store | None = N
             }
             desk = DemoDesk(county.gateway, credentials, county.clock.advance) if demo else None
             routes = (*ROUTES, *PAGES, *ops.ROUTES, *(DEMO_PAGES if demo else ()))
-            app = application(county.gateway, routes, Web(county.gateway, routes, NAV, desk=desk))
+            app = application(county.gateway, routes, Web(county.gateway, routes, NAV, desk=desk), limits=limits)
             async with listening(app, "127.0.0.1", 0) as address:
                 made.append(Site(address, county, asyncio.get_running_loop(), demo))
                 ready.set()

@@ -21,6 +21,7 @@ from gateway.model.base import (
     Fact,
     InboxId,
     Instant,
+    MessageId,
     Row,
     UserId,
     fact,
@@ -30,6 +31,7 @@ from gateway.model.log import AuditLeaf, AuditSide, LogEntry
 from gateway.model.notices import NoticeKind, NoticeMail, NoticeState
 from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
 from gateway.model.queue import Task
+from gateway.model.systems import SystemMessage
 from gateway.ports import Cursor, Delete, Insert, Store, Update, Work
 from gateway.states import CaseState, DeliveryState, TaskState
 from tests.clock import ManualClock
@@ -392,3 +394,28 @@ async def test_mails_to_members_that_are_due_come_oldest_first_and_only_while_th
     found = await store.notice_mails_due(now=Instant(20), limit=10)
     assert [row.user for row in found] == ["first", "second"]
     assert len(await store.notice_mails_due(now=Instant(40), limit=1)) == 1
+
+
+async def test_what_a_system_sent_and_has_not_let_go_is_listed_newest_first(store: Store) -> None:
+    rows = [
+        SystemMessage(
+            administration=AdministrationId("a"),
+            user=UserId(user),
+            id=f"{user}-{number}",
+            inbox=InboxId("i"),
+            message=MessageId(f"m{number}"),
+            envelope=EnvelopeId(f"e{number}"),
+            sent=sent,
+            gone=gone,
+            created_at=Instant(number),
+        )
+        for user in ("one", "two")
+        for number, (sent, gone) in enumerate([(True, False), (True, True), (False, True), (True, False)])
+    ]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    found = await store.system_messages(UserId("one"), limit=10)
+    assert [row.id for row in found] == ["one-3", "one-0"]
+    assert [row.id for row in await store.system_messages(UserId("one"), limit=1)] == ["one-3"]
+    gone = dataclasses.replace(found[0], gone=True, version=2)
+    await store.commit(Work(changes=(Update(gone),)))
+    assert [row.id for row in await store.system_messages(UserId("one"), limit=10)] == ["one-0"]

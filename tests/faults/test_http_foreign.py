@@ -173,6 +173,8 @@ def member_of(route: Route, name: str, ids: Mapping[str, str]) -> Any:
         "undo_seconds": 0, "code": "000000", "over": None, "uphold": True, "refused": False, "in_reply_to": "",
         "to": "vaxjo.registrator", "note": "x", "text": "x", "purpose": "x", "deputy_reason": "",
         "identity_number": "199006022397", "handed_at": "2026-03-02T09:00:00Z", "given_to": "x", "reference": "x", "checks": [],
+        "ceiling": None, "risk_decision": "", "client_id": "x", "title": "x", "authority": "alvesta.ifo", "key": {},
+        "ends_at": 1_800_000_000_000_000,
     }  # fmt: skip
     if name in plain:
         return plain[name]

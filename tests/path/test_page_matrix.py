@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from adapters.http.limits import UNPACED
 from adapters.http.routes import Access, Csrf, Route, Scope
 from adapters.http.server import HEADERS, PAGE_HEADERS, PAGE_POLICY
 from adapters.http.web import PAGES, security
@@ -55,7 +56,7 @@ class Reply:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    yield from served(demo=False)
+    yield from served(demo=False, limits=UNPACED)
 
 
 @pytest.fixture(scope="module")

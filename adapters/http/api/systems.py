@@ -43,7 +43,7 @@ class SystemsBody(Model):
 class NewSystem(Model):
     client_id: Annotated[str, Field(max_length=64)]
     title: Annotated[str, Field(max_length=128, description="Systemets funktion, aldrig en persons namn.")]
-    administration: Annotated[str, Field(max_length=128)]
+    authority: Annotated[str, Field(max_length=128, description="Förvaltningens id i adressboken.")]
     key: Jwk
     ends_at: At
 
@@ -63,7 +63,7 @@ async def register_system(call: Call) -> SystemBody:
         call.signed,
         body.client_id,
         title=body.title,
-        administration=AdministrationId(body.administration),
+        administration=AdministrationId(body.authority),
         key=body.key,
         ends_at=Instant(body.ends_at),
     )

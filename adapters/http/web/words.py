@@ -91,6 +91,7 @@ CLASS: Final[Mapping[StrEnum, str]] = {
     PrivacyClass.P3: N_("meddelanden om sociala förhållanden (till och med klass P3)"),
     PrivacyClass.P4: N_("också uppgifter om hälsa (till och med klass P4)"),
     PrivacyClass.P5: N_("också uppgifter om andra personer (till och med klass P5)"),
+    PrivacyClass.P6: N_("skyddade personuppgifter (klass P6)"),
 }
 FACTOR: Final[Mapping[StrEnum, str]] = {
     FactorKind.PASSWORD: N_("lösenord"),
