@@ -329,7 +329,7 @@ async def only(county: County, message: object) -> Delivery:
 
 
 async def test_a_file_from_before_verdicts_is_looked_at_once_and_what_waited_goes_on_waiting() -> None:
-    """Schema 0012 makes no verdict up: a store from before has none, and its quarantine as it was."""
+    """Schema 0010 makes no verdict up: a store from before has none, and its quarantine as it was."""
     scanner = Says()
     async with a_county(screening=Screening(scanner=scanner)) as county:
         file, out = await draft_read(county)
