@@ -20,6 +20,7 @@ from gateway.clihealth import COMMANDS
 from gateway.cliroot import root_key
 from gateway.clirun import Wiring, run, settings_of
 from gateway.clisimulate import simulate
+from gateway.clisystems import systems
 from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
 from gateway.model.base import InboxId, UserId
@@ -307,6 +308,7 @@ def propose_member(context: click.Context, inbox_id: str, login: str) -> None:
 
 main.add_command(audit)
 main.add_command(channels)
+main.add_command(systems)
 for _command in (clistore.backup, clistore.backup_key, clistore.restore_store, clistore.migrate_store):
     main.add_command(_command)
 main.add_command(demo)

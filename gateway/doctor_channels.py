@@ -13,10 +13,11 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.channel_watch import ChannelState, End
+from gateway.channel_watch import ChannelState, End, end_of
 from gateway.doctor import Finding, Level, good, of_error, wrong
 from gateway.errors import GatewayError
 from gateway.model.base import DAY, HOUR, Instant
+from gateway.model.identity import UserState
 from gateway.usecases import Gateway
 
 AREA: Final = "kanaler"
@@ -43,7 +44,20 @@ async def channels(gateway: Gateway, connected: Connected, numbers: str) -> list
                 findings.append(good(AREA, "Inga kanaler ut är anslutna: allt går mellan gatewayens egna inkorgar."))
     except GatewayError as trouble:
         findings.append(of_error(AREA, trouble))
-    return [*findings, *await unfetched(gateway)]
+    return [*findings, *await systems(gateway), *await unfetched(gateway)]
+
+
+async def systems(gateway: Gateway) -> list[Finding]:
+    """Case systems whose key ends: from 60 days before, as the certificates of channels."""
+    now, findings = gateway.ports.clock.now(), []
+    for one in await gateway.systems.listed():
+        end = end_of(one.ends_at, now)
+        if one.user.state is not UserState.ACTIVE or end is End.FAR:
+            continue
+        said = f"{one.user.login}: nyckeln {'gick ut' if end is End.PAST else 'gäller till'} {day(one.ends_at)}."
+        level = Level.WARNING if end is End.SOON else Level.WRONG
+        findings.append(wrong("system", said, _NEW_KEY, level))
+    return findings
 
 
 def _certificate(state: ChannelState, now: Instant) -> list[Finding]:
@@ -59,6 +73,9 @@ def _certificate(state: ChannelState, now: Instant) -> list[Finding]:
     return [wrong(AREA, f"{said}, {days} dygn till.", _RENEW, Level.WRONG if end is End.URGENT else Level.WARNING)]
 
 
+_NEW_KEY: Final = (
+    "Be den som sköter systemet om en ny publik nyckel och kör 'sambud system key'. Den gäller efter 24 timmar."
+)
 _RENEW: Final = "Beställ ett nytt, lägg in det på båda sidor och starta om. Se docs/operations.md, A certificate ends."
 
 

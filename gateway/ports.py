@@ -653,6 +653,9 @@ class Assertions(Protocol):
     def public_key(self, key: Mapping[str, Any]) -> bytes:
         """A public key (JWK) as it is kept."""
 
+    def read_key(self, octets: bytes) -> Mapping[str, Any]:
+        """The public key in a file (PEM or JWK), as a JWK; a private one is refused."""
+
     def issuer(self, assertion: str) -> str:
         """Whom an assertion says it is of; nothing is checked yet."""
 

@@ -115,6 +115,28 @@ class Systems:
             ConflictError: the client id is taken.
         """
         await self._rights.without_inbox(signed, AccessAction.MANAGE_USERS)
+        return await self.add(
+            client_id,
+            title=title,
+            administration=administration,
+            key=key,
+            ends_at=ends_at,
+            by=signed.role,
+            actor=signed.user,
+        )
+
+    async def add(
+        self,
+        client_id: str,
+        *,
+        title: str,
+        administration: AdministrationId,
+        key: Mapping[str, Any],
+        ends_at: Instant,
+        by: str,
+        actor: User | None = None,
+    ) -> Registered:
+        """`register` for whoever is at the machine itself: `by` is told in the log."""
         now = self._clock.now()
         public = self._checked(key, ends_at, now)
         login = normal_login(client_id)
@@ -151,13 +173,13 @@ class Systems:
                 ends_at=ends_at,
             )
         )
-        keys = await self._maker.member(user, by=signed.role, at=now)
+        keys = await self._maker.member(user, by=by, at=now)
         entries = [
             await self._auditor.entry(
                 action,
                 administration=administration,
-                actor=signed.user,
-                role=signed.role,
+                actor=actor,
+                role=by,
                 object=target,
                 case=None,
                 outcome="system",
@@ -185,6 +207,12 @@ class Systems:
             InvalidRequestError: as `register`.
         """
         await self._rights.without_inbox(signed, AccessAction.MANAGE_USERS)
+        return await self.replace(user, key=key, ends_at=ends_at, by=signed.role, actor=signed.user)
+
+    async def replace(
+        self, user: UserId, *, key: Mapping[str, Any], ends_at: Instant, by: str, actor: User | None = None
+    ) -> Registered:
+        """`replace_key` for whoever is at the machine itself."""
         now = self._clock.now()
         public = self._checked(key, ends_at, now)
         system, before = await self._found(user)
@@ -201,8 +229,8 @@ class Systems:
         entry = await self._auditor.entry(
             AuditAction.FACTOR_REPLACED,
             administration=system.administration,
-            actor=signed.user,
-            role=signed.role,
+            actor=actor,
+            role=by,
             object=str(user),
             case=None,
             outcome="done",
@@ -215,6 +243,10 @@ class Systems:
     async def all(self, signed: Signed) -> list[Registered]:
         """Every system, by client id. Raises ForbiddenError: not an administrator; the try is logged."""
         await self._rights.without_inbox(signed, AccessAction.MANAGE_USERS)
+        return await self.listed()
+
+    async def listed(self) -> list[Registered]:
+        """`all` for whoever is at the machine itself."""
         users = sorted((user for user in await self._store.users() if user.is_system), key=lambda user: user.login)
         rows = {
             row.user: row for row in await self._store.get_many(Factor, [(one.id, FactorKind.KEY) for one in users])

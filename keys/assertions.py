@@ -39,6 +39,27 @@ class JoseAssertions:
         _key(kept)
         return dumps(kept)
 
+    def read_key(self, octets: bytes) -> Mapping[str, Any]:
+        """The public key in a file, PEM or JWK, as a JWK.
+
+        Raises:
+            ValueError: neither, or a private key: that one stays with its system.
+        """
+        if octets.lstrip().startswith(b"{"):
+            told = json.loads(octets)
+            if not isinstance(told, dict):
+                raise ValueError("not a key")
+            self.public_key(told)
+            return told
+        if b"PRIVATE" in octets:
+            raise ValueError("a private key")
+        for kind in (ECKey, RSAKey):
+            try:
+                return kind.import_key(octets).as_dict(private=False)
+            except (JoseError, ValueError, TypeError, KeyError):
+                continue
+        raise ValueError("not a key")
+
     def issuer(self, assertion: str) -> str:
         """Whom the assertion says it is of; nothing is checked. Raises ValueError: it is none."""
         if len(assertion) > MAX_ASSERTION or not assertion.isascii():
