@@ -109,6 +109,16 @@ class StepUpRequiredError(GatewayError):
     status = 403
 
 
+class ActCodeRequiredError(StepUpRequiredError):
+    """This act needs a code of its own, once (`gateway.grants`). `lapse` says why the one before does not do."""
+
+    code = "act-code-required"
+
+    def __init__(self, message: str, *, lapse: str = "", swedish: str = "", next_step: str = "") -> None:
+        super().__init__(message, swedish=swedish, next_step=next_step)
+        self.lapse = lapse
+
+
 class ForbiddenError(GatewayError):
     """A signed-in user lacks the role for an act whose existence is no secret."""
 

@@ -1,7 +1,7 @@
 """Printing: take a message out for a person to carry, and open it as its recipient gets it (docs/channels.md §2.6).
 
-Why this exists: a print is content outside every key. So it is made late, by a member with a fresh second factor, of
-the recipient's own projection and nothing more, and each time the log says so before a word is decrypted.
+Why this exists: a print is content outside every key. So it is made late, by a member with a code for this act
+alone, of the recipient's own projection and nothing more, and each time the log says so before a word is decrypted.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from gateway.documents import Documents, page_of
 from gateway.errors import ConflictError, NotFoundError, RefusedError
 from gateway.forms import Form, FormCatalogue
 from gateway.freshness import Freshness
+from gateway.grants import Grants
 from gateway.integrity import Integrity
 from gateway.loads import Load, Loads, absent, broken, way_of
-from gateway.model.base import AttachmentId, InboxId, fact
+from gateway.model.base import AttachmentId, DeliveryId, InboxId, Instant, fact
 from gateway.model.carrying import MESSAGE, HandOver
+from gateway.model.identity import Act
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Conversation, Envelope, Way
 from gateway.parcels import Parcels
@@ -31,7 +33,7 @@ from gateway.ports import AttachmentKey, Change, Clock, Insert, Opened, Opener, 
 from gateway.quarantine import by_member
 from gateway.readable import markdown
 from gateway.rights import Rights, Standing
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
 from gateway.states import DeliveryEvent, DeliveryState, HandOverState
 
 
@@ -54,7 +56,7 @@ class Printing:
         self,
         store: Store,
         rights: Rights,
-        sessions: Sessions,
+        grants: Grants,
         forms: FormCatalogue,
         integrity: Integrity,
         opener: Opener,
@@ -67,7 +69,7 @@ class Printing:
     ) -> None:
         self._store = store
         self._rights = rights
-        self._sessions = sessions
+        self._grants = grants
         self._forms = forms
         self._integrity = integrity
         self._opener = opener
@@ -132,16 +134,28 @@ class Printing:
         await self._store.commit(Work(expects=expects, changes=tuple(changes), entries=(entry,)))
         return taken
 
+    async def permit(self, signed: Signed, inbox: InboxId, delivery: str, code: str) -> Instant:
+        """Use a fresh code for printing what was taken out: its paper once, and each of its files once; until when.
+
+        Raises:
+            NotFoundError: nothing that was taken out.
+            SignInError, TooManyAttemptsError: as for every code; nothing was permitted.
+        """
+        standing, load = await self._taken(signed, inbox, delivery)
+        files = [row.attachment for row in await self._store.attachments_under(load.delivery.envelope)]
+        objects = [load.delivery.id, *(_file(load.delivery.id, file) for file in files)]
+        return await self._grants.give(signed, Act.PRINT, objects, code, administration=standing.inbox.administration)
+
     async def print(self, signed: Signed, inbox: InboxId, delivery: str) -> Paper:
         """Open what was taken out, as its recipient gets it; logged first, each time.
 
         Raises:
             NotFoundError: nothing that was taken out.
-            StepUpRequiredError: the second factor is too old for this inbox.
+            ActCodeRequiredError: no code was given for it (`permit`), or it is used or over.
             RefusedError: a consent that it rests on has ended: hand nothing over.
             EnvelopeError, LogBehindError: as for every opening.
         """
-        standing, load, _, way, opened = await self._opened(signed, inbox, delivery, delivery)
+        standing, load, _, way, opened = await self._opened(signed, inbox, delivery)
         form = self._forms.get(load.message.form_type, load.message.form_version)
         text = markdown(form, opened.body)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -164,7 +178,7 @@ class Printing:
         """
         if self._documents is None:
             raise NotFoundError("no documents are made here", swedish="PDF görs inte här. Skriv ut från sidan.")
-        standing, load, envelope, way, opened = await self._opened(signed, inbox, delivery, delivery)
+        standing, load, envelope, way, opened = await self._opened(signed, inbox, delivery)
         parcel = await self._parcels.of(envelope, load.message, way, opened, standing.directory, by_member(standing))
         return await self._documents.pdf(page_of(parcel))
 
@@ -175,7 +189,7 @@ class Printing:
 
         FileWaitsError, FileRefusedError: it has no verdict and none is to be had now, or a bad one.
         """
-        standing, load, envelope, _, opened = await self._opened(signed, inbox, delivery, str(attachment))
+        standing, load, envelope, _, opened = await self._opened(signed, inbox, delivery, attachment)
         key = next((file for file in opened.attachments if file.id == attachment), None)
         if key is None:
             raise NotFoundError("no such attachment", swedish="Bilagan finns inte, eller ska inte lämnas.")
@@ -184,14 +198,11 @@ class Printing:
         return key, file.read()
 
     async def _opened(
-        self, signed: Signed, inbox: InboxId, delivery: str, target: str
+        self, signed: Signed, inbox: InboxId, delivery: str, file: AttachmentId | None = None
     ) -> tuple[Standing, Load, Envelope, Way, Opened]:
-        """S authorises, C opens, the log comes first; here in a member's session."""
+        """S authorises, C opens, the log comes first; here in a member's session, who has given a code for it."""
         await self._freshness.require()
-        standing = await self._rights.act(signed, inbox, AccessAction.CARRY)
-        load = await self._loads.found(inbox, delivery)
-        if load.hand_over is None or load.delivery.state is not DeliveryState.IN_TRANSIT:
-            raise absent()
+        standing, load = await self._taken(signed, inbox, delivery)
         now = self._clock.now()
         envelope = await self._loads.envelope(load.delivery)
         wrap = await self._store.get(EnvelopeWrap, envelope.id)
@@ -202,11 +213,26 @@ class Printing:
         consents = await self._loads.consents(envelope)
         if not all(holds(one, now) for one in consents):
             raise _stopped()
-        window = await self._sessions.use_window(signed, standing.inbox, at=now)
+        granted = load.delivery.id if file is None else _file(load.delivery.id, file)
+        spent = await self._grants.spend(signed, Act.PRINT, granted)
+        target = str(file or load.delivery.id)
         entry = await self._loads.entry(AuditAction.PRINTED, standing, load, "permit", envelope, target)
-        expects = (*standing.facts, *map(consent_fact, consents), fact(load.delivery), fact(load.hand_over))
-        await self._store.commit(Work(expects=expects, changes=tuple(window), entries=(entry,)))
+        expects = [*standing.facts, *map(consent_fact, consents), fact(load.delivery)]
+        if load.hand_over is not None:
+            expects.append(fact(load.hand_over))
+        try:
+            await self._store.commit(Work(expects=tuple(expects), changes=(spent,), entries=(entry,)))
+        except ConflictError:
+            await self._grants.spend(signed, Act.PRINT, granted)  # says so when it was spent in this moment
+            raise
         return standing, load, envelope, way, await self._opener.open_leaving(envelope, wrap, way)
+
+    async def _taken(self, signed: Signed, inbox: InboxId, delivery: str) -> tuple[Standing, Load]:
+        standing = await self._rights.act(signed, inbox, AccessAction.CARRY)
+        load = await self._loads.found(inbox, delivery)
+        if load.hand_over is None or load.delivery.state is not DeliveryState.IN_TRANSIT:
+            raise absent()
+        return standing, load
 
     async def _remember(self, standing: Standing, load: Load, digest: str) -> None:
         """Keep, sealed, of which text the first print was: every later one must be of the same."""
@@ -221,6 +247,11 @@ class Printing:
         kept = dataclasses.replace(row, version=row.version + 1)
         kept = dataclasses.replace(kept, sealed=await sealed_words(self._vault, kept, {"text": digest}))
         await self._store.commit(Work(changes=(Update(await self._integrity.sign(kept)),)))
+
+
+def _file(delivery: DeliveryId, attachment: AttachmentId) -> str:
+    """A file of a hand-over, as a grant names it."""
+    return f"{delivery}/{attachment}"
 
 
 def _stopped() -> RefusedError:

@@ -15,7 +15,9 @@ from typing import Any, Final
 from gateway.audit import AuditAction, Auditor, Event, log_order
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, IntegrityError, InvalidFormError, NotFoundError
-from gateway.model.base import GATEWAY
+from gateway.grants import Grants
+from gateway.model.base import GATEWAY, Instant
+from gateway.model.identity import Act
 from gateway.model.log import AuditSide, Checkpoint
 from gateway.notes import parse_checkpoint, proof_text
 from gateway.ports import Store, TileStore, Vault, Work
@@ -66,7 +68,10 @@ class Report:
 class Review:
     """Verify, prove, read."""
 
-    def __init__(self, store: Store, tiles: TileStore, vault: Vault, auditor: Auditor, rights: Rights) -> None:
+    def __init__(
+        self, store: Store, tiles: TileStore, vault: Vault, auditor: Auditor, rights: Rights, grants: Grants
+    ) -> None:
+        self._grants = grants
         self._store = store
         self._tiles = tiles
         self._vault = vault
@@ -188,18 +193,20 @@ class Review:
         object: str = "",
         before: int | None = None,
         limit: int = 50,
-        purpose: str = "",
+        export: bool = False,
     ) -> list[Event]:
         """Events of one log for a reviewer, newest first, by act, administration and object; logged first.
 
-        `purpose` is logged too: "export" when the rows leave the gateway.
+        With `export` the rows leave the gateway: that is logged too, and spends a grant (`permit_export`).
 
         Raises:
+            ActCodeRequiredError: no code was given for the export, or it is used or over; nothing was read.
             InvalidFormError: `object` is no id. What was typed is not logged then.
         """
         if object and not ID.fullmatch(object):
             raise _no_id()
         await self._rights.without_inbox(signed, AccessAction.READ_LOG)
+        changes = (await self._grants.spend(signed, Act.EXPORT, name),) if export else ()
         entry = await self._auditor.entry(
             AuditAction.LOG_READ,
             administration=GATEWAY,
@@ -208,7 +215,7 @@ class Review:
             object=name,
             case=None,
             outcome="permit",
-            purpose=purpose,
+            purpose="export" if export else "",
             detail={
                 "sought_action": action,
                 "sought_administration": administration,
@@ -216,7 +223,7 @@ class Review:
                 "limit": limit,
             },
         )
-        await self._store.commit(Work(entries=(entry,)))
+        await self._store.commit(Work(changes=changes, entries=(entry,)))
         size = await self._store.log_size(name)
         sides = await self._store.sides_page(
             name,
@@ -231,6 +238,15 @@ class Review:
             [leaf] = await self._store.leaves(name, side.number, side.number + 1)
             found.append(await self._auditor.opened(side, leaf.leaf))
         return found
+
+    async def permit_export(self, signed: Signed, name: str, code: str) -> Instant:
+        """Use a fresh code for taking rows of one log out, once; until when.
+
+        Raises:
+            SignInError, TooManyAttemptsError: as for every code; nothing was permitted.
+        """
+        await self._rights.without_inbox(signed, AccessAction.READ_LOG)
+        return await self._grants.give(signed, Act.EXPORT, [name], code, administration=GATEWAY)
 
     async def logs(self, signed: Signed) -> dict[str, str]:
         """The names of the logs by their year (and number, after a restore), the newest first."""

@@ -15,6 +15,7 @@ import builtins
 import dataclasses
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -308,36 +309,67 @@ class Sessions:
             SignInError: the code is wrong or was used before; it counts against the account.
             TooManyAttemptsError: wait; nothing was looked at.
         """
+        made: builtins.list[StepUpWindow] = []
+
+        async def renewed(now: Instant) -> Sequence[Change]:
+            window = await self._renewed(signed, inbox, now)
+            made.append(window)
+            return (_put(window),)
+
+        await self.with_code(
+            signed, code, renewed, lambda action, outcome: self._entry(action, signed, inbox, outcome=outcome)
+        )
+        return made[0]
+
+    async def with_code(
+        self,
+        signed: Signed,
+        code: str,
+        permitted: Callable[[Instant], Awaitable[Sequence[Change]]],
+        entry: Callable[[AuditAction, str], Awaitable[LogEntry]],
+    ) -> Instant:
+        """Burn a TOTP code and commit, in the same transaction, what it permits and its entry; gives the moment.
+
+        Raises:
+            SignInError: the code is wrong or was used before; it counts against the account.
+            TooManyAttemptsError: wait; nothing was looked at.
+        """
         outcome = "wrong"
         try:
-            window = await self._stepped_up(signed, inbox, code)
+            now = await self._burned(signed, code, permitted, entry)
             outcome = "accepted"
         except TooManyAttemptsError:
             outcome = "delayed"
             raise
         finally:
             self._metrics.count(Counted.STEP_UPS, outcome)
-        return window
+        return now
 
-    async def _stepped_up(self, signed: Signed, inbox: Inbox, code: str) -> StepUpWindow:
+    async def _burned(
+        self,
+        signed: Signed,
+        code: str,
+        permitted: Callable[[Instant], Awaitable[Sequence[Change]]],
+        entry: Callable[[AuditAction, str], Awaitable[LogEntry]],
+    ) -> Instant:
+        """The code's own part of `with_code`: counted before it is judged, burned with what it permits."""
         subject, administration = str(signed.user.id), signed.user.administration
         await self._attempts.count(subject, administration, (FactorKind.TOTP,))
         now = self._clock.now()
         factor = await self._usable_totp(signed, now)
         burned = await self._factors.burned(factor, code, at=now) if factor else None
         if burned is None:
-            refused = await self._entry(AuditAction.STEP_UP_FAILED, signed, inbox, outcome="deny")
+            refused = await entry(AuditAction.STEP_UP_FAILED, "deny")
             await self._store.commit(Work(entries=(refused,)))
             raise _wrong_code()
-        window = await self._renewed(signed, inbox, now)
-        change = _put(window)
-        entry = await self._entry(AuditAction.STEPPED_UP, signed, inbox, outcome="permit")
+        changes = (Update(burned), *await permitted(now))
+        done = await entry(AuditAction.STEPPED_UP, "permit")
         try:
-            await self._store.commit(Work(expects=_facts(signed), changes=(Update(burned), change), entries=(entry,)))
+            await self._store.commit(Work(expects=_facts(signed), changes=changes, entries=(done,)))
         except ConflictError:
             raise _wrong_code() from None  # the same code was used in this moment; it opens one thing
         await self._attempts.clear(subject, (FactorKind.TOTP,))
-        return window
+        return now
 
     async def window(self, signed: Signed, inbox: Inbox) -> StepUpWindow | None:
         """The window that would be used now, or None; for pages that say whether a code will be asked for."""

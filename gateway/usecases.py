@@ -35,6 +35,7 @@ from gateway.filepolicy import FilePolicy
 from gateway.forms import FormCatalogue
 from gateway.forwarding import Forwarding
 from gateway.freshness import Freshness
+from gateway.grants import Grants
 from gateway.guard import Guard
 from gateway.handover import Handover
 from gateway.health import Health
@@ -145,6 +146,7 @@ class Gateway:
     accounts: Accounts
     sign_in: SignIn
     sessions: Sessions
+    grants: Grants
     members: Members
     rights: Rights
     inboxes: Inboxes
@@ -204,6 +206,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     directory = Directory(store, integrity)
     factors = Factors(vault, integrity, window=chosen.totp_window)
     sessions = Sessions(store, integrity, factors, auditor, clock, chosen.rules, metrics=metrics)
+    grants = Grants(store, integrity, sessions, auditor, clock)
     lane = PasswordLane(vault)
     members = Members(store, ports.maker, integrity, auditor, clock)
     decider = Decider(ports.policy)
@@ -284,7 +287,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     notes, guard, presence = Notes(store, rights, sessions, sheets, auditor), Guard(store), Presence(clock)
     integrator = Integrator(store, ports.tiles, vault, auditor, clock, metrics=metrics)
     register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
-    review = Review(store, ports.tiles, vault, auditor, rights)
+    review = Review(store, ports.tiles, vault, auditor, rights, grants)
     handover = Handover(clock)
     channels = Channels(
         store,
@@ -319,6 +322,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         accounts=accounts,
         sign_in=sign_in,
         sessions=sessions,
+        grants=grants,
         members=members,
         rights=rights,
         inboxes=Inboxes(store, rights, members, directory),
@@ -339,7 +343,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         printing=Printing(
             store,
             rights,
-            sessions,
+            grants,
             forms,
             integrity,
             ports.opener,

@@ -521,14 +521,19 @@ async def take_out(m: Maker) -> Example:
 
 async def print_by_hand(m: Maker) -> Example:
     delivery = await paper.taken(m.county, await m.signed("al-sos"))
-    await m.window("al-sos", ALVESTA)
+    await m.gateway.printing.permit(await m.signed("al-sos"), ALVESTA, delivery.id, m.code("al-sos"))
     return Example("al-sos", f"{BY_HAND}/{delivery.id}/print")
+
+
+async def permit_print(m: Maker) -> Example:
+    delivery = await paper.taken(m.county, await m.signed("al-sos"))
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/step-up", {"code": m.code("al-sos")})
 
 
 async def print_file(m: Maker) -> Example:
     worker = await m.signed("al-sos")
     delivery = await paper.taken(m.county, worker, file=True)
-    await m.window("al-sos", ALVESTA)
+    await m.gateway.printing.permit(worker, ALVESTA, delivery.id, m.code("al-sos"))
     printed = await m.gateway.printing.print(worker, ALVESTA, delivery.id)
     return Example("al-sos", f"{BY_HAND}/{delivery.id}/files/{printed.opened.attachments[0].id}")
 
@@ -606,6 +611,7 @@ EXAMPLES: Mapping[str, Make] = {
     "list_by_hand": list_by_hand,
     "read_by_hand": read_by_hand,
     "take_out": take_out,
+    "permit_print": permit_print,
     "print_by_hand": print_by_hand,
     "print_file": print_file,
     "hand_over_message": hand_over_message,

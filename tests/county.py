@@ -69,6 +69,12 @@ class County:
         directory = await self.gateway.directory.current()
         await self.gateway.sessions.step_up(signed, directory.inbox(inbox), code)
 
+    async def permit_print(self, signed: Signed, inbox: InboxId, delivery: str) -> None:
+        """The code that a print asks for."""
+        self.clock.advance(MINUTE // 2)
+        code = code_for(self.seeds[signed.user.login], self.clock.now())
+        await self.gateway.printing.permit(signed, inbox, delivery, code)
+
     async def consented_case(self, signed: Signed, inbox: InboxId = ALVESTA, **changes: Any) -> tuple[Case, Consent]:
         case = await self.gateway.cases.open(signed, inbox)
         values = {**demo_consent(self.today), **changes}

@@ -27,6 +27,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     identity.AttemptCounter,
     identity.Session,
     identity.StepUpWindow,
+    identity.ActGrant,
     identity.Membership,
     keys.AdministrationKey,
     keys.KeyRecord,

@@ -151,6 +151,29 @@ class StepUpWindow(DecidingRow):
     openings: int = 0
 
 
+class Act(StrEnum):
+    """Acts that need a code of their own, each time (design.md §7)."""
+
+    PRINT = "print"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActGrant(DecidingRow):
+    """A code used for one act on one object in one session: good once, until `ends_at`."""
+
+    TABLE: ClassVar[str] = "act_grant"
+    KEY: ClassVar[tuple[str, ...]] = ("session", "act", "object")
+
+    session: SessionId
+    act: Act
+    object: str  # the id of what it is done to
+    user: UserId
+    given_at: Instant
+    ends_at: Instant
+    spent: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership(DecidingRow):
     """User × inbox × role. `bootstrap` marks the first two members, who came from the directory file.

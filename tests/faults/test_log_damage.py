@@ -60,7 +60,7 @@ class Log:
     @property
     def review(self) -> Review:
         gateway = self.county.gateway
-        return Review(self.store, self.tiles, gateway.ports.vault, gateway.auditor, gateway.rights)
+        return Review(self.store, self.tiles, gateway.ports.vault, gateway.auditor, gateway.rights, gateway.grants)
 
     @property
     def evidence(self) -> Evidence:

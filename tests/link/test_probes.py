@@ -228,8 +228,8 @@ async def test_a_delivery_to_link_waits_for_a_person_and_its_text_is_the_one_who
     await turn(by_link.county.gateway, Channel.LINK)
     assert (await by_link.delivery()).state is DeliveryState.QUEUED
     delivery = await by_link.taken()
-    paper = await by_link.printing.print(by_link.worker, ALVESTA, delivery)
-    again = await by_link.printing.print(by_link.worker, ALVESTA, delivery)
+    paper = await by_link.printed(delivery)
+    again = await by_link.printed(delivery)
     assert hashlib.sha256(again.text.encode()).hexdigest() == paper.digest
 
     said = Said(
@@ -249,7 +249,7 @@ async def test_a_delivery_to_link_waits_for_a_person_and_its_text_is_the_one_who
 
 async def test_the_log_says_which_function_acted_at_every_step_to_link(by_link: Carried) -> None:
     delivery = await by_link.taken()
-    await by_link.printing.print(by_link.worker, ALVESTA, delivery)
+    await by_link.printed(delivery)
     reviewer = await by_link.county.sign_in("gransk")
     log = by_link.county.gateway.auditor.origin(by_link.county.clock.now())
     for action in (AuditAction.DISPATCHED, AuditAction.PRINTED):

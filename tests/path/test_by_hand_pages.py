@@ -38,6 +38,14 @@ async def waiting(county: County, browser: Browser) -> tuple[Delivery, str]:
     return delivery, f"/overlamning/{ALVESTA}/{delivery.id}"
 
 
+async def with_code(browser: Browser, url: str, what: str) -> str:
+    """Gives the code on the hand-over's own page; where it leads."""
+    page = await browser.get(url)
+    done = await browser.post(f"{url}/kod", {"_csrf": page.token, "kod": browser.code("al-sos"), "till": what})
+    assert done.status == 303
+    return done.headers["Location"]
+
+
 async def state(county: County, delivery: Delivery) -> DeliveryState:
     row = await county.store.get(Delivery, delivery.id)
     assert row is not None
@@ -55,13 +63,19 @@ async def test_a_person_prints_goes_through_the_list_and_says_that_it_was_handed
     assert "skolgången" not in page.text
 
     taken = await browser.post(f"{url}/ta", {"_csrf": page.token})
-    assert taken.headers["Location"] == f"{url}/utskrift"
+    assert taken.headers["Location"] == f"{url}/kod?till=utskrift"
     assert await state(county, delivery) is DeliveryState.IN_TRANSIT
-    printed = await browser.get(f"{url}/utskrift")
+    printed = await browser.get(await with_code(browser, url, "utskrift"))
     assert "Kan ni ringa om skolgången?" in seen(printed)
     file = re.search(rf'href="({re.escape(url)}/utskrift/[0-9a-f-]+)"', printed.text)
     assert file is not None
     assert (await browser.get(file[1])).status == 200
+    for used in (f"{url}/utskrift", file[1]):  # a reload, or the link pressed again: a new code
+        again = await browser.get(used)
+        assert (again.status, again.headers["Location"].rpartition("&")[2]) == (303, "lage=anvand")
+        page = await browser.get(again.headers["Location"])
+        assert "Koden är redan använd. Varje kod räcker en gång. Inget har lämnats ut." in seen(page)
+        assert "skolgången" not in page.text
 
     page = await browser.get(url)
     empty = await browser.post(f"{url}/lamnad", {"_csrf": page.token, "nar": "2026-13-40", "klockan": "kvart"})
@@ -105,15 +119,17 @@ async def test_the_paper_comes_as_pdf_too_with_the_words_of_the_recipients_proje
     delivery, url = await waiting(county, browser)
     assert (await browser.get(f"{url}/pdf")).status == 404  # not taken out
     await browser.post(f"{url}/ta", {"_csrf": (await browser.get(url)).token})
-    assert f'href="{url}/pdf"' in (await browser.get(f"{url}/utskrift")).text
+    assert f'href="{url}/pdf"' in (await browser.get(await with_code(browser, url, "utskrift"))).text
 
-    octets = await county.gateway.printing.pdf(await county.sign_in("al-sos"), ALVESTA, delivery.id)
+    worker = await county.sign_in("al-sos")
+    await county.permit_print(worker, ALVESTA, delivery.id)
+    octets = await county.gateway.printing.pdf(worker, ALVESTA, delivery.id)
 
     text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(octets)).pages)
     assert "Kan ni ringa om skolgången?" in text
     assert "Elevhälsan, Gislaved" in text
     assert await documents.data(octets) is None
-    async with browser.http.get(f"{browser.address}{url}/pdf") as reply:
+    async with browser.http.get(f"{browser.address}{await with_code(browser, url, 'pdf')}") as reply:
         assert (reply.status, reply.content_type) == (200, "application/pdf")
         assert (await reply.read()).startswith(b"%PDF-")
 

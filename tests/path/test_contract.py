@@ -217,7 +217,9 @@ def test_what_changes_something_is_no_get_and_sign_in_is_the_only_open_call() ->
     for route in CALLS:
         assert (route.csrf is Csrf.SAFE) == (route.method == "GET"), route.path
         assert (route.access is Access.PUBLIC) == (route.handler.__name__ == "sign_in"), route.path
-        assert (route.rate is Rate.SIGN_IN) == (route.handler.__name__ in ("sign_in", "step_up")), route.path
+        assert (route.rate is Rate.SIGN_IN) == (route.handler.__name__ in ("sign_in", "step_up", "permit_print")), (
+            route.path
+        )
         assert (route.rate is Rate.UPLOAD) == bool(route.parts), route.path
 
 

@@ -139,16 +139,30 @@ async def test_a_row_has_everything_but_who_and_a_proof_that_holds(browser: Brow
 
 async def test_the_export_is_the_page_as_a_file_and_is_logged_as_one(browser: Browser) -> None:
     await browser.sign_in("gransk")
-    reply = await browser.get("/logg/export?handelse=user_created")
-    assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
-    async with browser.http.get(f"{browser.address}/logg/export?handelse=user_created") as raw:
-        assert (await raw.read()).startswith(b"\xef\xbb\xbf")
-    rows = list(csv.reader(io.StringIO(reply.text.lstrip("\ufeff")), delimiter=";"))
+    query = "handelse=user_created"
+    refused = await browser.get(f"/logg/export?{query}")
+    assert (refused.status, refused.headers["Location"]) == (303, f"/logg/kod?{query}&lage=ingen")
+    for wrong in ("", "000000"):
+        page = await browser.get(f"/logg?{query}")
+        action = html.unescape(page.text.split('action="/logg/kod')[1].split('"')[0])
+        reply = await browser.post(f"/logg/kod{action}", {"_csrf": page.token, "kod": wrong})
+        assert reply.status in (401, 403)
+        assert "Koden stämde inte" in reply.text
+    right = await browser.post(f"/logg/kod{action}", {"_csrf": page.token, "kod": browser.code("gransk")})
+    assert right.status == 303
+    async with browser.http.get(f"{browser.address}{right.headers['Location']}") as raw:
+        assert raw.headers["Content-Type"] == "text/csv; charset=utf-8"
+        octets = await raw.read()
+    assert octets.startswith(b"\xef\xbb\xbf")
+    reply = await browser.get(right.headers["Location"])
+    assert (reply.status, reply.headers["Location"].rpartition("&")[2]) == (303, "lage=anvand")
+    text = octets.decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text), delimiter=";"))
     assert rows[0][:4] == ["Nr", "Tid", "Myndighet", "Händelse"]
     assert len(rows) == 1 + 17
     page = await browser.get("/logg?handelse=log_read")
-    newest = re.findall(r'href="/logg/(\d+)\?', page.text)[1]
-    assert "export" in (await browser.get(f"/logg/{newest}")).text
+    rows_of = re.findall(r'href="/logg/(\d+)\?', page.text)[:3]
+    assert ["export" in (await browser.get(f"/logg/{row}")).text for row in rows_of].count(True) == 1
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+46", "-2", "@SUM(A1)", "\t=1", "\r=1"])

@@ -12,13 +12,23 @@ from aiohttp import web
 from pydantic import Field
 
 from adapters.http.api.attachments import OCTETS
-from adapters.http.api.post import OPENING
 from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import At, FormName, Id, InboxName
+from adapters.http.api.signin import Code
 from adapters.http.downloads import download
-from adapters.http.routes import Call, Model, Tag
+from adapters.http.routes import Call, Model, Rate, Tag
 from gateway.carried import LONGEST, Check, Said
-from gateway.errors import IllegalTransitionError, InvalidFormError, RefusedError
+from gateway.errors import (
+    ActCodeRequiredError,
+    AttachmentError,
+    EnvelopeError,
+    FileWaitsError,
+    IllegalTransitionError,
+    InvalidFormError,
+    RefusedError,
+    SignInError,
+    TooManyAttemptsError,
+)
 from gateway.loads import Load
 from gateway.model.base import AttachmentId, InboxId, Instant
 from gateway.model.carrying import HandOver, Manner, Obstacle
@@ -65,6 +75,13 @@ class PaperFile(Model):
     name: str
     media_type: str
     size: int
+
+
+class Permitted(Model):
+    """A code was used for this print: the paper once and each of its files once, until `ends_at`."""
+
+    delivery: Id
+    ends_at: At
 
 
 class PaperText(Model):
@@ -125,6 +142,13 @@ async def take_out(call: Call) -> ByHand:
     inbox, delivery = _where(call)
     await call.gateway.printing.take(call.signed, inbox, delivery)
     return _load(await call.gateway.carrying.find(call.signed, inbox, delivery))
+
+
+async def permit_print(call: Call) -> Permitted:
+    inbox, delivery = _where(call)
+    body: Code = call.body
+    ends_at = await call.gateway.printing.permit(call.signed, inbox, delivery, body.code)
+    return Permitted(delivery=delivery, ends_at=ends_at)
 
 
 async def print_by_hand(call: Call) -> PaperText:
@@ -199,6 +223,7 @@ def _settled(row: HandOver) -> Settled:
     return Settled(id=row.id, party=row.party, manner=row.manner, handed_at=row.handed_at, settled_at=row.settled_at)
 
 
+PRINTING: Final = (ActCodeRequiredError, RefusedError, EnvelopeError)
 ONE: Final = "/inboxes/{inbox}/by-hand/{delivery}"
 ROUTES: Final = (
     call_row(
@@ -231,13 +256,25 @@ ROUTES: Final = (
     ),
     call_row(
         "POST",
+        f"{ONE}/step-up",
+        permit_print,
+        "Använd en ny kod för en utskrift",
+        tag=Tag.DELIVER,
+        audit="stepped_up",
+        takes=Code,
+        gives=Permitted,
+        rate=Rate.SIGN_IN,
+        fails=(SignInError, TooManyAttemptsError),
+    ),
+    call_row(
+        "POST",
         f"{ONE}/print",
         print_by_hand,
         "Öppna det som är uttaget, så som mottagaren får det",
         tag=Tag.DELIVER,
         audit="printed",
         gives=PaperText,
-        fails=OPENING,
+        fails=PRINTING,
     ),
     call_row(
         "GET",
@@ -247,7 +284,7 @@ ROUTES: Final = (
         tag=Tag.DELIVER,
         audit="printed",
         media=OCTETS,
-        fails=OPENING,
+        fails=(*PRINTING, AttachmentError, FileWaitsError),
     ),
     call_row(
         "POST",

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from adapters.http.downloads import download
 from adapters.http.routes import Call, Scope
-from adapters.http.web.again import with_window
+from adapters.http.web.again import act_code_page, with_act_code
 from adapters.http.web.carry_words import CHECKS as CHECK_WORDS
 from adapters.http.web.carry_words import MANNERS as MANNER_WORDS
 from adapters.http.web.carry_words import OBSTACLES, SAYINGS, WAYS
@@ -29,7 +29,7 @@ from adapters.http.web.words import N_
 from gateway.carried import CHECKS, MANNERS, SAYING, Check, Said
 from gateway.consents import STOCKHOLM
 from gateway.decide import AccessAction
-from gateway.errors import FieldError, InvalidFormError
+from gateway.errors import FieldError, GatewayError, InvalidFormError, SignInError, TooManyAttemptsError
 from gateway.loads import Load
 from gateway.model.base import AttachmentId, InboxId, Instant
 from gateway.model.carrying import HandOver, Manner, Obstacle
@@ -40,6 +40,7 @@ from gateway.states import DeliveryState, HandOverState
 
 HELP: Final = "overlamning"
 PATH: Final = "/overlamning"
+LEAD: Final = N_("Det som skrivs ut skyddas inte längre av Sambud. Därför behövs en kod för varje utskrift.")
 DONE: Final = {
     "lamnad": N_("Överlämningen är antecknad. Meddelandet räknas nu som levererat."),
     "inte": N_("Det är antecknat att meddelandet inte är lämnat. Avsändaren ser varför i ärendet."),
@@ -81,7 +82,55 @@ async def show(call: Call) -> web.Response:
 async def take(call: Call) -> web.Response:
     inbox, delivery = _where(call)
     await call.gateway.printing.take(call.signed, inbox, delivery)
-    return call.web.redirect(f"{_url(inbox, delivery)}/utskrift")
+    return call.web.redirect(f"{_url(inbox, delivery)}/kod?till=utskrift")
+
+
+async def show_code(call: Call) -> web.Response:
+    """Asks for the code that a print needs."""
+    await call.gateway.carrying.find(call.signed, *_where(call))
+    return await _code_page(call, call.request.query.get("till", ""))
+
+
+async def give_code(call: Call) -> web.Response:
+    """Takes the code, and leads to what it is for: the paper, the same as PDF, or a file."""
+    inbox, delivery = _where(call)
+    chosen = call.field("till")
+    try:
+        await call.gateway.printing.permit(call.signed, inbox, delivery, "".join(call.field("kod").split()))
+    except (SignInError, TooManyAttemptsError) as refused:
+        return await _code_page(call, chosen, refused)
+    url = _url(inbox, delivery)
+    if chosen in ("", "utskrift", "pdf"):
+        return call.web.redirect(f"{url}/{chosen or 'utskrift'}")
+    return call.web.redirect(f"{url}/utskrift/{quote(chosen, safe='')}")
+
+
+async def _code_page(call: Call, chosen: str, refused: GatewayError | None = None) -> web.Response:
+    inbox, delivery = _where(call)
+    wanted = [one for one in _papers(call) if one[1] == chosen] or _papers(call)
+    if chosen and chosen not in ("utskrift", "pdf"):
+        wanted = [("till", chosen, call.tr("Hämta bilagan"))]
+    return await act_code_page(
+        call,
+        action=f"{_url(inbox, delivery)}/kod",
+        lead=call.tr(LEAD),
+        choices=wanted,
+        back=Link(_url(inbox, delivery), call.tr("Till överlämningen")),
+        refused=refused,
+    )
+
+
+def _papers(call: Call) -> list[tuple[str, str, str]]:
+    """What a code can be given for: name, value and text of its button."""
+    found = [("till", "utskrift", call.tr("Visa utskriften"))]
+    if call.gateway.printing.makes_pdf:
+        found.append(("till", "pdf", call.tr("Hämta som PDF")))
+    return found
+
+
+def _code_at(call: Call) -> str:
+    last = call.request.path.rpartition("/")[2]
+    return f"{_url(*_where(call))}/kod?till={quote(last, safe='')}"
 
 
 async def show_paper(call: Call) -> web.Response:
@@ -199,6 +248,8 @@ async def _page(call: Call, faults: Sequence[FieldError] = ()) -> web.Response:
         back=Link(PATH, call.tr("Att lämna för hand")),
         load=load,
         url=_url(inbox, delivery),
+        action=f"{_url(inbox, delivery)}/kod",
+        papers=_papers(call),
         address=route.address if route else "",
         way=call.tr(WAYS[load.delivery.channel]),
         waits=load.delivery.state is DeliveryState.QUEUED and load.delivery.due_at <= now,
@@ -284,9 +335,18 @@ ROUTES: Final = (
     acts(SAY, said, N_("Anteckna att det är sagt"), HELP, audit="announced"),
     shows(ONE, show, N_("Lämna för hand"), HELP),
     acts(f"{ONE}/ta", take, N_("Ta ut för utskrift"), HELP, audit="dispatched"),
-    shows(f"{ONE}/utskrift", with_window(show_paper), N_("Utskrift"), HELP, audit="printed"),
-    shows(f"{ONE}/pdf", with_window(show_pdf), N_("Utskrift som PDF"), HELP, audit="printed", html=False),
-    shows(f"{ONE}/utskrift/{{bilaga}}", with_window(read_file), N_("Bilaga"), HELP, audit="printed", html=False),
+    shows(f"{ONE}/kod", show_code, N_("Ange en kod för en utskrift"), HELP),
+    acts(f"{ONE}/kod", give_code, N_("Ange en kod för en utskrift"), HELP, audit="stepped_up"),
+    shows(f"{ONE}/utskrift", with_act_code(show_paper, _code_at), N_("Utskrift"), HELP, audit="printed"),
+    shows(f"{ONE}/pdf", with_act_code(show_pdf, _code_at), N_("Utskrift som PDF"), HELP, audit="printed", html=False),
+    shows(
+        f"{ONE}/utskrift/{{bilaga}}",
+        with_act_code(read_file, _code_at),
+        N_("Bilaga"),
+        HELP,
+        audit="printed",
+        html=False,
+    ),
     acts(f"{ONE}/lamnad", handed_over, N_("Anteckna överlämning"), HELP, audit="carried"),
     acts(f"{ONE}/inte-lamnad", not_handed_over, N_("Anteckna att det inte är lämnat"), HELP, audit="not_delivered"),
 )

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from adapters.http.routes import Call, Handler, Route, Scope
+from adapters.http.web.again import act_code_page, with_act_code
 from adapters.http.web.locale import local
 from adapters.http.web.log_words import (
     ACTIONS,
@@ -32,7 +33,15 @@ from adapters.http.web.rows import page_row
 from adapters.http.web.words import N_
 from gateway.audit import Event
 from gateway.decide import AccessAction
-from gateway.errors import FieldError, InvalidFormError, NotFoundError, UnknownEntryError
+from gateway.errors import (
+    FieldError,
+    GatewayError,
+    InvalidFormError,
+    NotFoundError,
+    SignInError,
+    TooManyAttemptsError,
+    UnknownEntryError,
+)
 from gateway.inspection import LONGEST_S
 from gateway.model.base import GATEWAY
 from gateway.model.identity import Role
@@ -104,16 +113,53 @@ async def show_log(call: Call) -> web.Response:
         lines=[_line(call, event, names) for event in found],
         newer=asked.query() if asked.before is not None else "",
         older=asked.query(fore=found[-1].number) if len(found) == PAGE and found[-1].number else "",
-        export=asked.query(fore=asked.before),
+        action=f"/logg/kod?{asked.query(fore=asked.before)}",
+        choices=_export(call),
         limit=PAGE,
     )
+
+
+async def show_export_code(call: Call) -> web.Response:
+    """Asks for the code that taking rows out needs."""
+    return await _export_code_page(call)
+
+
+async def give_export_code(call: Call) -> web.Response:
+    """Takes the code and leads to the file; which rows stands in the address."""
+    asked = _filters(call, await call.gateway.review.logs(call.signed))
+    try:
+        await call.gateway.review.permit_export(call.signed, asked.log, "".join(call.field("kod").split()))
+    except (SignInError, TooManyAttemptsError) as refused:
+        return await _export_code_page(call, refused)
+    return call.web.redirect(f"/logg/export?{asked.query(fore=asked.before)}")
+
+
+async def _export_code_page(call: Call, refused: GatewayError | None = None) -> web.Response:
+    asked = _filters(call, await call.gateway.review.logs(call.signed))
+    query = asked.query(fore=asked.before)
+    return await act_code_page(
+        call,
+        action=f"/logg/kod?{query}",
+        lead=call.tr("Raderna lämnar Sambud som en fil. Därför behövs en kod för varje fil."),
+        choices=_export(call),
+        back=Link(f"/logg?{query}", call.tr("Till loggen")),
+        refused=refused,
+    )
+
+
+def _export(call: Call) -> list[tuple[str, str, str]]:
+    return [("till", "fil", call.tr("Hämta raderna som fil (CSV)"))]
+
+
+def _export_code_at(call: Call) -> str:
+    return f"/logg/kod?{call.request.query_string}"
 
 
 async def export(call: Call) -> web.Response:
     """The rows of the page as a file for loggranskning; that they left is logged."""
     years = await call.gateway.review.logs(call.signed)
     asked = _filters(call, years)
-    found = await _search(call, asked, purpose="export")
+    found = await _search(call, asked, export=True)
     names = await administrations(call)
     text = io.StringIO()
     rows = csv.writer(text, delimiter=";", lineterminator="\r\n")
@@ -208,7 +254,7 @@ async def administrations(call: Call) -> dict[str, str]:
     return own | {found.administration: found.name for found in directory.administrations.values()}
 
 
-async def _search(call: Call, asked: Filters, *, purpose: str = "") -> Sequence[Event]:
+async def _search(call: Call, asked: Filters, *, export: bool = False) -> Sequence[Event]:
     return await call.gateway.review.search(
         call.signed,
         asked.log,
@@ -217,7 +263,7 @@ async def _search(call: Call, asked: Filters, *, purpose: str = "") -> Sequence[
         object=asked.target,
         before=asked.before,
         limit=PAGE,
-        purpose=purpose,
+        export=export,
     )
 
 
@@ -302,7 +348,9 @@ def _row(method: str, path: str, handler: Handler, title: str, audit: str, topic
 
 ROUTES: Final = (
     _row("GET", "/logg", show_log, N_("Åtkomstlogg"), "log_read"),
-    _row("GET", "/logg/export", export, N_("Åtkomstlogg som fil"), "log_read"),
+    _row("GET", "/logg/kod", show_export_code, N_("Ange en kod för en fil ur loggen"), "none: asks for a code"),
+    _row("POST", "/logg/kod", give_export_code, N_("Ange en kod för en fil ur loggen"), "stepped_up"),
+    _row("GET", "/logg/export", with_act_code(export, _export_code_at), N_("Åtkomstlogg som fil"), "log_read"),
     _row("GET", "/logg/kontroll", show_check, N_("Kontrollera loggen"), "none: counts and signed heads", "bevis"),
     _row("POST", "/logg/kontroll", check, N_("Kontrollera loggen"), "log_verified", "bevis"),
     _row("GET", "/logg/{nummer}", show_row, N_("En rad i loggen"), "log_read"),
