@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
 
+from keys.vault import KeyVault
 from tests.faults import tally
 
 hypothesis.settings.register_profile("same-everywhere", derandomize=True, database=None, deadline=None)
@@ -30,3 +32,31 @@ def pytest_sessionfinish() -> None:
     target = os.environ.get("SAMBUD_TALLY")
     if target:
         tally.written(Path(target))
+
+
+# A county has seventeen users, and Argon2id is slow on purpose: each test that begins with one would spend four fifths
+# of its time on passwords that every test has. So the real function makes and checks each pair once in a process; what
+# does not fit is checked in full each time. Processes that tests start, and tests of Argon2id itself, know nothing of it.
+REAL_HASH: Final = KeyVault.hash_password
+REAL_CHECK: Final = KeyVault.check_password
+_hashed: dict[str, bytes] = {}
+_fits: set[tuple[str, bytes]] = set()
+
+
+def _hash_once(vault: KeyVault, password: str) -> bytes:
+    if password not in _hashed:
+        _hashed[password] = REAL_HASH(vault, password)
+    return _hashed[password]
+
+
+def _check_once(vault: KeyVault, password: str, phc: bytes) -> bool:
+    if (password, phc) not in _fits:
+        if not REAL_CHECK(vault, password, phc):
+            return False
+        _fits.add((password, phc))
+    return True
+
+
+def pytest_configure() -> None:
+    KeyVault.hash_password = _hash_once  # type: ignore[method-assign]
+    KeyVault.check_password = _check_once  # type: ignore[method-assign]
