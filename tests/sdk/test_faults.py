@@ -19,7 +19,7 @@ from adapters.memory import MemoryStore
 from adapters.sdk.api_model import attributes
 from adapters.sdk.client import Access, SdkApi, ServiceAwayError
 from adapters.sdk.model import Document, File, Identifier, Message, Person, Reference
-from adapters.sdk.neighbour import _said, incoming
+from adapters.sdk.neighbour import incoming, said
 from adapters.sql.sqlite import SqliteStore
 from gateway.audit import AuditAction
 from gateway.model.base import Instant
@@ -43,7 +43,7 @@ HOSTED = ("vaxjo.nav", "region.hsv")
 def as_arrived(message: Message) -> Arrived:
     """As the client hands it out: the fingerprint is over what the API told."""
     files = [file for document in message.documents for file in document.files]
-    return incoming(message, _said(attributes(message)), files)
+    return incoming(message, said(attributes(message)), files)
 
 
 @asynccontextmanager
