@@ -10,7 +10,7 @@ from gateway.directory import Directory
 from gateway.members import Members
 from gateway.model.base import InboxId, UserId
 from gateway.model.directory import Inbox
-from gateway.model.identity import Membership, User
+from gateway.model.identity import Membership, MembershipState, User
 from gateway.model.path import InboxItem, Reading
 from gateway.ports import Cursor, Store
 from gateway.rights import Rights
@@ -84,3 +84,16 @@ class Inboxes:
         """Let a proposed member in; only a present member can."""
         standing = await self._rights.act(signed, inbox, AccessAction.ADMIT_MEMBER)
         return await self._members.admit(standing.inbox, user, by=signed.user)
+
+    async def remove(self, signed: Signed, inbox: InboxId, user: UserId) -> None:
+        """Take a member out, or turn a proposal down; any present member can, also for oneself. Gone is no error.
+
+        Raises:
+            NotFoundError: not a present member oneself, or there never was such a member.
+            ForbiddenError: the last member stays; a system takes nobody out.
+        """
+        standing = await self._rights.act(signed, inbox, AccessAction.ADMIT_MEMBER)
+        row = await self._store.get(Membership, inbox, user)
+        if row is not None and row.state is MembershipState.REMOVED:
+            return
+        await self._members.remove(standing.inbox, user, by=signed.user)

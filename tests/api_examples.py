@@ -253,6 +253,11 @@ async def admit(m: Maker) -> Example:
     return Example("ek-chef", f"/inboxes/{inbox}/members/{user}/admit")
 
 
+async def remove_member(m: Maker) -> Example:
+    inbox, user = await m.proposed()
+    return Example("ek-chef", f"/inboxes/{inbox}/members/{user}")
+
+
 async def open_case(m: Maker) -> Example:
     return Example("al-sos", "/cases", {"inbox": ALVESTA})
 
@@ -649,6 +654,7 @@ EXAMPLES: Mapping[str, Make] = {
     "list_candidates": at("it", f"/inboxes/{UNIT}/candidates"),
     "propose_member": propose_member,
     "withdraw_proposal": withdraw_proposal,
+    "remove_member": remove_member,
     "list_systems": at("it", "/systems"),
     "register_system": register_system,
     "replace_system_key": replace_system_key,

@@ -132,6 +132,10 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/inkorg/{inbox}": ("ek-chef", a_list),
     "/inkorg/{inbox}/mote": ("ek-chef", lambda site: f"{a_list(site)}/mote"),
     "/inkorg/{inbox}/medlemmar": ("ek-chef", "/inkorg/ekeliden.enhet/medlemmar"),
+    "/inkorg/{inbox}/medlemmar/{anvandare}/ta-bort": (
+        "ek-chef",
+        f"/inkorg/ekeliden.enhet/medlemmar/{user_id('ek-chef')}/ta-bort",
+    ),
     "/inkorg/{inbox}/{envelope}": ("ek-chef", an_item),
     "/inkorg/{inbox}/{envelope}/svara": ("ek-sam", lambda site: f"{an_item(site)}/svara"),
     "/inkorg/{inbox}/{envelope}/meddelande": ("ek-chef", lambda site: f"{an_item(site)}/meddelande"),

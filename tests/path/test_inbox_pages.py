@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from adapters.http.server import application, listening
 from adapters.http.web import NAV, security
 from adapters.http.web.frame import Web
+from gateway.directory_file import user_id
 from gateway.model.base import DAY, HOUR, MINUTE, InboxId
+from gateway.model.identity import MembershipState
 from gateway.model.path import Message
 from gateway.model.queue import Sheet, Worksheet
 from gateway.sending import Submission
@@ -510,6 +513,26 @@ async def test_a_member_lets_a_proposed_one_in_after_reading_what_it_means(chief
         assert done.headers["Location"] == f"/inkorg/{UNIT_E}/medlemmar?klart=inslappt"
     listed = (await chief.get(f"/inkorg/{UNIT_E}/medlemmar")).text
     assert re.search(r"Kontaktperson 1, Ekeliden</th>(?:(?!</tr>).)*Enhetschef, Ekeliden", listed, re.DOTALL)
+
+
+async def test_a_member_takes_another_out_or_turns_a_proposal_down_and_the_last_one_stays(chief: Browser) -> None:
+    page = await chief.get(f"/inkorg/{UNIT_E}/medlemmar")
+    [proposed] = re.findall(r'name="user" value="([^"]+)"', page.text)[:1]
+    where = f"/inkorg/{UNIT_E}/medlemmar/{proposed}/ta-bort"
+    asked = await chief.get(where)
+    assert "Den kan föreslås och släppas in igen." in asked.text
+    for _ in range(2):
+        done = await chief.post(where, {"_csrf": asked.token})
+        assert done.headers["Location"] == f"/inkorg/{UNIT_E}/medlemmar?klart=borttagen"
+    assert "Redan borttagen" in (await chief.get(where)).text
+    county = chief.county
+    others = [row.user for row in await county.store.members_of(UNIT_E) if row.state is MembershipState.ACTIVE]
+    left = []
+    for user in sorted(others, key=lambda user: user == user_id("ek-chef")):
+        done = await chief.post(f"/inkorg/{UNIT_E}/medlemmar/{user}/ta-bort", {"_csrf": asked.token})
+        left.append(done.status)
+    assert left == [303] * (len(others) - 1) + [403]  # nobody could ever read again
+    assert (await chief.get(f"/inkorg/{UNIT_E}/medlemmar/{uuid.uuid4()}/ta-bort")).status == 404
 
 
 async def test_a_registrator_sees_envelopes_decides_on_recalls_and_reads_nothing(site: tuple[str, County]) -> None:

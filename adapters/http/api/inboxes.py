@@ -8,6 +8,7 @@ from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import Address, At, FormName, Id, InboxName, Next, cursor, cursor_text
 from adapters.http.parameters import AFTER, limit
 from adapters.http.routes import Call, Model, Scope, Tag
+from gateway.errors import NotFoundError
 from gateway.model.base import InboxId, UserId
 from gateway.model.directory import InboxKind
 from gateway.model.identity import MembershipRole, MembershipState
@@ -130,6 +131,10 @@ async def admit(call: Call) -> None:
     await call.gateway.inboxes.admit(call.signed, InboxId(call.part("inbox")), UserId(call.part("user")))
 
 
+async def remove_member(call: Call) -> None:
+    await call.gateway.inboxes.remove(call.signed, InboxId(call.part("inbox")), UserId(call.part("user")))
+
+
 async def read_directory(call: Call) -> DirectoryBody:
     directory = await call.gateway.directory.current()
     return DirectoryBody(
@@ -178,6 +183,15 @@ ROUTES: Final = (
         tag=Tag.INBOXES,
         audit="none: every member may see the members",
         gives=MemberList,
+    ),
+    call_row(
+        "DELETE",
+        "/inboxes/{inbox}/members/{user}",
+        remove_member,
+        "Ta bort en medlem; det gäller vid nästa anrop",
+        tag=Tag.INBOXES,
+        audit="member_removed",
+        fails=(NotFoundError,),
     ),
     call_row(
         "POST",

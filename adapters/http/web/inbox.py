@@ -19,6 +19,8 @@ from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import DONE, N_, REASON
 from gateway.directory import Snapshot
+from gateway.errors import NotFoundError
+from gateway.inboxes import Person
 from gateway.model.base import SECOND, InboxId, Instant, UserId
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.identity import MembershipState
@@ -134,6 +136,38 @@ async def admit(call: Call) -> web.Response:
     return call.web.redirect(f"/inkorg/{inbox}/medlemmar?klart=inslappt")
 
 
+async def leaving(call: Call) -> web.Response:
+    """What it means to take a member out, before it is done."""
+    inbox = InboxId(call.part("inbox"))
+    box, _, _ = await place(call, inbox)
+    return await call.web.page(
+        call,
+        "inbox_remove.html",
+        title=call.tr("Ta bort en medlem"),
+        inbox=box,
+        one=await _member(call, inbox),
+        own=call.signed.user.id,
+        back=Link(f"/inkorg/{inbox}/medlemmar", call.tr("Medlemmar")),
+    )
+
+
+async def remove(call: Call) -> web.Response:
+    """Take a member out."""
+    inbox = InboxId(call.part("inbox"))
+    one = await _member(call, inbox)
+    await call.gateway.inboxes.remove(call.signed, inbox, one.membership.user)
+    own = one.membership.user == call.signed.user.id
+    return call.web.redirect("/" if own else f"/inkorg/{inbox}/medlemmar?klart=borttagen")
+
+
+async def _member(call: Call, inbox: InboxId) -> Person:
+    wanted = UserId(call.part("anvandare"))
+    for one in await call.gateway.inboxes.people(call.signed, inbox):
+        if one.membership.user == wanted:
+            return one
+    raise NotFoundError("no such member", swedish="Medlemmen finns inte.")
+
+
 # --- what item pages use as well --------------------------------------------------------------------------------------
 
 
@@ -223,6 +257,14 @@ ROUTES: Final = (
     shows("/inkorg/{inbox}", show, N_("Inkorg"), HELP, audit="queue_listed"),
     shows("/inkorg/{inbox}/mote", agenda, N_("Mötesläge"), "mote", audit="queue_listed"),
     shows("/inkorg/{inbox}/medlemmar", members, N_("Medlemmar"), "lasare"),
+    shows("/inkorg/{inbox}/medlemmar/{anvandare}/ta-bort", leaving, N_("Ta bort en medlem"), "lasare"),
+    acts(
+        "/inkorg/{inbox}/medlemmar/{anvandare}/ta-bort",
+        remove,
+        N_("Ta bort en medlem"),
+        "lasare",
+        audit="member_removed",
+    ),
     acts("/inkorg/{inbox}/medlemmar/slapp-in", admit, N_("Släpp in"), "lasare", audit="member_admitted"),
 )
 NAV: Final = (

@@ -147,6 +147,7 @@ DONE: Final[Mapping[str, str]] = {
     "skickat": N_("Meddelandet är skickat."),
     "avslutat": N_("Ärendet är avslutat i inkorgen."),
     "oppnat": N_("Ärendet är öppet igen."),
+    "borttagen": N_("Medlemmen är borttagen och läser inte inkorgen längre."),
     "inslappt": N_("Medlemmen är insläppt och kan läsa inkorgen."),
     "vidare": N_("Meddelandet är lämnat vidare, oläst."),
     "avgjort": N_("Begäran är avgjord, och avsändaren får veta det."),
