@@ -6,13 +6,18 @@ run ends with the counts of the fault tests, and writes them where SAMBUD_TALLY 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import hypothesis
 import pytest
 
+from adapters.sql import sqlite
 from keys.vault import KeyVault
 from tests.faults import tally
 
@@ -57,6 +62,29 @@ def _check_once(vault: KeyVault, password: str, phc: bytes) -> bool:
     return True
 
 
+# A new SQLite file is the same each time: the real migrations make one in a process, and tests begin with copies of it.
+# Older files, restores and processes that tests start go through the migrations themselves.
+REAL_MIGRATE: Final = sqlite.migrate_sqlite
+
+
+@functools.cache
+def _new_file() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="sambud-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    REAL_MIGRATE(folder / "new.db")
+    return folder / "new.db"
+
+
+def _migrate_a_copy(path: Path) -> None:
+    if not path.exists():
+        try:
+            shutil.copyfile(_new_file(), path)
+        except OSError:  # a full or broken disk is the test's own business
+            path.unlink(missing_ok=True)
+    REAL_MIGRATE(path)
+
+
 def pytest_configure() -> None:
+    sqlite.migrate_sqlite = _migrate_a_copy  # type: ignore[attr-defined]
     KeyVault.hash_password = _hash_once  # type: ignore[method-assign]
     KeyVault.check_password = _check_once  # type: ignore[method-assign]

@@ -146,6 +146,21 @@ def demo_site() -> Iterator[Site]:
     yield from served(demo=True)
 
 
+def sign_in(context: BrowserContext, site: Site, login: str, lang: str) -> None:
+    """The cookies of a fresh session and a language, and no others."""
+    cookies = {security.SESSION: site.token(login)} if login else {}
+    cookies["__Host-sambud-lang"] = lang
+    # The driver sets a __Host- cookie for https only; the browser sends it to http://localhost all the same.
+    secure = site.address.replace("http:", "https:")
+    context.clear_cookies()
+    context.add_cookies(
+        [
+            {"name": name, "value": value, "url": secure, "secure": True, "httpOnly": True, "sameSite": "Lax"}
+            for name, value in cookies.items()
+        ]
+    )
+
+
 @dataclass
 class Watched:
     """Makes pages, and remembers what they should not have done."""
@@ -160,16 +175,7 @@ class Watched:
             base_url=site.address, locale="sv-SE", timezone_id="Europe/Stockholm", color_scheme=scheme, **options
         )
         self.contexts.append(context)
-        cookies = {security.SESSION: site.token(login)} if login else {}
-        cookies["__Host-sambud-lang"] = lang
-        # The driver sets a __Host- cookie for https only; the browser sends it to http://localhost all the same.
-        secure = site.address.replace("http:", "https:")
-        context.add_cookies(
-            [
-                {"name": name, "value": value, "url": secure, "secure": True, "httpOnly": True, "sameSite": "Lax"}
-                for name, value in cookies.items()
-            ]
-        )
+        sign_in(context, site, login, lang)
         page = context.new_page()
         page.set_default_timeout(10_000)
 
