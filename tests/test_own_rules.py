@@ -94,6 +94,13 @@ def octets_turned_into_objects(tree: ast.Module) -> Iterator[int]:
             yield node.lineno
 
 
+def file_read_beside_the_quarantine(tree: ast.Module) -> Iterator[int]:
+    """The octets of a file are read where `Quarantine.require` is asked first, sealed into a backup, or looked at."""
+    for node in _calls(tree, "read"):
+        if isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).endswith("blobs"):
+            yield node.lineno
+
+
 #: Rule -> what it must find, and the files that may.
 RULES: dict[Rule, tuple[str, set[str]]] = {
     totp_verified_by_the_library: ("import pyotp\npyotp.TOTP(k).verify(code)", set()),
@@ -102,6 +109,10 @@ RULES: dict[Rule, tuple[str, set[str]]] = {
     log_for_people: ("structlog.dev.ConsoleRenderer()", set()),
     shell_started: ("subprocess.run('ls', shell=True)", set()),
     octets_turned_into_objects: ("import pickle", set()),
+    file_read_beside_the_quarantine: (
+        "self._blobs.read(name)",
+        {"gateway/attachments.py", "gateway/opening.py", "gateway/parcels.py", "gateway/backup.py"},
+    ),
 }
 
 
