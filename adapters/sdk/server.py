@@ -7,7 +7,8 @@ stands in `service`, for the simulator and for us; what a system may do stands i
 Rules:
 - Errors are `application/json` in the description's shape (§10.2): 400, 401 and 404 as it names them, and 429 and 503
   with Retry-After, which it does not know but HTTP does. A fault names a field, never a value.
-- Bodies of the greatest size are read one at a time: each takes four times its size while it becomes a message.
+- A body of the greatest size takes four times as much while it becomes a message, so that is done one at a time. Four
+  can be received meanwhile: whoever sends slowly keeps nobody else from being read.
 - The sender's subject, its references and whom it names are part of what it says: they travel in the text.
 """
 
@@ -50,6 +51,7 @@ from gateway.system_places import Operation, Place, may, scope_of
 from gateway.system_post import Outgoing
 
 MESSAGES: Final = "/sdk/messages"
+RECEIVED_AT_ONCE: Final = 4
 TOKEN: Final = "/sdk/token"  # noqa: S105  (an address)
 #: A reference with this root says what a message speaks of (a consent category); it stays here.
 CATEGORY_ROOT: Final = "https://sambud.example/category"
@@ -86,6 +88,7 @@ class SdkServer:
     """The calls."""
 
     def __init__(self) -> None:
+        self._receiving = asyncio.Semaphore(RECEIVED_AT_ONCE)
         self._large = asyncio.Semaphore(1)
 
     async def token(self, call: Call) -> web.Response:
@@ -112,11 +115,12 @@ class SdkServer:
     async def send(self, call: Call) -> web.Response:
         """createMessage."""
         _allowed(call, Operation.SEND)
-        async with self._large:
+        async with self._receiving:
             octets = await _octets(call, MAX_BODY)
-            message, told = created(octets, at=call.gateway.ports.clock.now())
-            del octets
-            done = await call.gateway.system_post.send(call.signed, _outgoing(message, told))
+            async with self._large:
+                message, told = created(octets, at=call.gateway.ports.clock.now())
+                del octets
+                done = await call.gateway.system_post.send(call.signed, _outgoing(message, told))
         return web.Response(status=201, headers={"Location": f"{MESSAGES}/{done}"})
 
     async def list(self, call: Call) -> web.Response:

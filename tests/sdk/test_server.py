@@ -271,6 +271,20 @@ async def test_a_body_of_more_than_30_mb_is_a_400_as_the_description_says(served
     assert (status, told["title"]) == (400, "Payload Too Large")
 
 
+async def test_who_sends_slowly_keeps_nobody_else_from_sending(served: Served) -> None:
+    case = await served.referred()
+    await served.admitted()
+    _, told = await served.token()
+    host, port = served.address.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    head = f"POST /sdk/messages HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {told['access_token']}\r\n"
+    writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+    await writer.drain()
+    async with asyncio.timeout(10):
+        await served.api.send(a_message(served, case.id))
+    writer.close()
+
+
 # --- list and fetch --------------------------------------------------------------------------------------------------
 
 
