@@ -32,6 +32,8 @@ CODE: Final = "ny_kod"
 #: Why a code is asked for once more: the codes of `gateway.grants.Lapse`.
 LAPSES: Final = {
     "anvand": N_("Koden är redan använd. Varje kod räcker en gång."),
+    "fel": N_("Koden stämde inte eller har redan använts. Vänta på nästa kod i appen och försök igen."),
+    "vanta": N_("Det har kommit många försök. Vänta en minut och försök igen."),
     "tid": N_("Det har gått mer än två minuter sedan du angav koden."),
 }
 

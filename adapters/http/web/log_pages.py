@@ -35,7 +35,6 @@ from gateway.audit import Event
 from gateway.decide import AccessAction
 from gateway.errors import (
     FieldError,
-    GatewayError,
     InvalidFormError,
     NotFoundError,
     SignInError,
@@ -130,11 +129,13 @@ async def give_export_code(call: Call) -> web.Response:
     try:
         await call.gateway.review.permit_export(call.signed, asked.log, "".join(call.field("kod").split()))
     except (SignInError, TooManyAttemptsError) as refused:
-        return await _export_code_page(call, refused)
+        # An answer of trouble repeats nothing that its caller sent, and the selection must not be lost.
+        why = "fel" if isinstance(refused, SignInError) else "vanta"
+        return call.web.redirect(f"/logg/kod?{asked.query(fore=asked.before)}&lage={why}")
     return call.web.redirect(f"/logg/export?{asked.query(fore=asked.before)}")
 
 
-async def _export_code_page(call: Call, refused: GatewayError | None = None) -> web.Response:
+async def _export_code_page(call: Call) -> web.Response:
     asked = _filters(call, await call.gateway.review.logs(call.signed))
     query = asked.query(fore=asked.before)
     return await act_code_page(
@@ -143,7 +144,7 @@ async def _export_code_page(call: Call, refused: GatewayError | None = None) -> 
         lead=call.tr("Raderna lämnar Sambud som en fil. Därför behövs en kod för varje fil."),
         choices=_export(call),
         back=Link(f"/logg?{query}", call.tr("Till loggen")),
-        refused=refused,
+        refused=None,
     )
 
 
