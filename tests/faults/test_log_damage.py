@@ -545,7 +545,7 @@ async def test_a_flood_of_anonymous_refusals_is_one_leaf_a_minute(refusals: int)
         for number in range(refusals):
             if number % (refusals // minutes) == 0:
                 clock.advance(MINUTE)
-            await sign_in._refused("wrong" if number % 3 else "delayed", f"2001:db8:{number % 60_000:x}::/64")
+            await sign_in.refused("wrong" if number % 3 else "delayed", f"2001:db8:{number % 60_000:x}::/64")
         await sign_in.tell_refusals()
         size = await log.store.log_size(log.name)
         sides = await log.store.sides(log.name, before, size)
