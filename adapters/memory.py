@@ -32,7 +32,16 @@ from gateway.model.base import (
     VersionedRow,
 )
 from gateway.ports import Clock, Committed, Cursor, Delete, Insert, QueueSigns, Update, Work
-from gateway.states import DELIVERY, DeliveryEvent, DeliveryState, HandOverState, QuarantineState, TaskState, step
+from gateway.states import (
+    DELIVERY,
+    DeliveryEvent,
+    DeliveryState,
+    HandOverState,
+    HeldState,
+    QuarantineState,
+    TaskState,
+    step,
+)
 
 R = TypeVar("R", bound=Row)
 Key = tuple[str | int, ...]
@@ -370,6 +379,18 @@ class MemoryStore:
         found = [row for row in self._rows(path.Quarantined) if row.state is state]
         return sorted(found, key=lambda row: (-row.since, row.attachment))[:limit]
 
+    async def held(self, state: HeldState, *, limit: int) -> list[path.Held]:
+        return _longest([row for row in self._rows(path.Held) if row.state is state])[:limit]
+
+    async def held_at(self, inbox: InboxId, state: HeldState, *, limit: int) -> list[path.Held]:
+        found = [row for row in self._rows(path.Held) if row.inbox == inbox and row.state is state]
+        return _longest(found)[:limit]
+
+    async def held_in(self, channel: path.Channel, conversation: str, sender: InboxId) -> list[path.Held]:
+        wanted = (channel, conversation, sender)
+        found = [row for row in self._rows(path.Held) if (row.channel, row.conversation, row.sender) == wanted]
+        return _longest(found)[:200]
+
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
         found = [row for row in self._rows(queue.Task) if row.inbox == inbox and row.state is TaskState.OPEN]
         return sorted(found, key=lambda row: (row.received_at, row.envelope))[:limit]
@@ -673,3 +694,7 @@ class MemoryTiles:
 
     def names(self, log: str) -> list[str]:
         return sorted(name for of, name in self._tiles if of == log)
+
+
+def _longest(found: list[path.Held]) -> list[path.Held]:
+    return sorted(found, key=lambda row: (row.since, row.envelope))

@@ -13,7 +13,9 @@ from typing import Any, Final
 from gateway.forms import Form
 from gateway.model.base import AdministrationId, UserId
 from gateway.model.directory import Inbox
+from gateway.model.log import LogEntry
 from gateway.model.path import Case
+from gateway.ports import Change
 
 #: Who did what a party outside tells of: nobody that this gateway knows.
 OUTSIDE: Final = UserId("outside")
@@ -45,6 +47,16 @@ class Place:
     def by_owner(self) -> bool:
         """Whether it comes from the party whose case it is."""
         return self.case.owner == self.sender.id
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What goes with the taking in of something that was held: its traces, and what its reader is told of the way."""
+
+    fingerprint: bytes
+    changes: tuple[Change, ...]
+    entries: tuple[LogEntry, ...]
+    shown: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

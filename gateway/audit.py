@@ -65,6 +65,8 @@ class AuditAction(StrEnum):
     ANNOUNCED = "announced"
     NOTIFIED = "notified"
     NOTICES_CHOSEN = "notices_chosen"
+    HELD = "held"
+    PLACED = "placed"
     ARRIVAL_REFUSED = "arrival_refused"
     RETRIED = "retried"
     DELIVERED = "delivered"

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from gateway.errors import RecipientError, SetupError
 from gateway.integrity import Integrity
 from gateway.model.base import GATEWAY, AdministrationId, Fact, InboxId, fact
-from gateway.model.directory import DIRECTORY, Administration, Board, Generation, Inbox, Organisation, Route, Unit
+from gateway.model.directory import (
+    DIRECTORY,
+    Administration,
+    Board,
+    Generation,
+    Inbox,
+    InboxKind,
+    Organisation,
+    Route,
+    Unit,
+)
 from gateway.model.path import MAX_WAYS, Channel, Way
 from gateway.ports import Store
 
@@ -84,6 +94,20 @@ class Snapshot:
             ),
             None,
         )
+
+    def collecting(self, channel: Channel, inbox: InboxId) -> tuple[str, ...]:
+        """The administrations that an inbox's address on this channel collects for; empty: it names one function."""
+        found = (route for route in self.routes if route.inbox == inbox and route.channel is channel)
+        return next((route.serves for route in found), ())
+
+    def registrator_of(self, administration: AdministrationId) -> Inbox | None:
+        """The registrator's inbox of an administration; the first by id when there are several."""
+        found = (
+            inbox
+            for _, inbox in sorted(self.inboxes.items())
+            if inbox.administration == administration and inbox.kind is InboxKind.REGISTRATOR
+        )
+        return next(found, None)
 
     def board_of(self, seat: InboxId) -> Board | None:
         """The board that `seat` is a seat of."""

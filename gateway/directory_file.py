@@ -162,7 +162,7 @@ class _Reader:
         for proposal in proposals:
             if {inbox.id: inbox for inbox in inboxes}[proposal.inbox].administration in outside:
                 self._fault(f"inbox/{proposal.inbox}", "members", "Inkorgen finns utanför: den har inga medlemmar här.")
-        routes = self._routes({inbox.id: inbox for inbox in inboxes}, outside)
+        routes = self._routes({inbox.id: inbox for inbox in inboxes}, authorities, outside)
         seats = {inbox.id for inbox in inboxes if inbox.kind is InboxKind.SEAT}
         boards = tuple(
             Board(
@@ -180,9 +180,11 @@ class _Reader:
         self._unique([("address", f"{row.channel}/{row.address}") for row in routes])
         return DirectoryFile(digest, organisations, administrations, units, inboxes, boards, routes, users, proposals)
 
-    def _routes(self, inboxes: Mapping[str, Inbox], outside: set[AdministrationId]) -> tuple[Route, ...]:
+    def _routes(
+        self, inboxes: Mapping[str, Inbox], authorities: set[AdministrationId], outside: set[AdministrationId]
+    ) -> tuple[Route, ...]:
         found = []
-        for where, row in self._rows("route", {"inbox", "channel", "address", "rank", "pin"}):
+        for where, row in self._rows("route", {"inbox", "channel", "address", "rank", "pin", "serves"}):
             inbox = inboxes.get(self._one_of(row, "inbox", set(inboxes), where))
             channel = self._one_of(row, "channel", set(Channel) - {Channel.LOCAL}, where)
             rank = row.get("rank", 1)
@@ -202,6 +204,7 @@ class _Reader:
                         address=address,
                         rank=rank,
                         pin=pin,
+                        serves=self._serves(row, inbox, authorities, outside, where),
                     )
                 )
         reached = {route.inbox for route in found}
@@ -209,6 +212,22 @@ class _Reader:
             if inbox.administration in outside and inbox.id not in reached:
                 self._fault(f"inbox/{inbox.id}", "route", "Inkorgen finns utanför och har ingen väg dit.")
         return tuple(found)
+
+    def _serves(
+        self,
+        row: Mapping[str, Any],
+        inbox: Inbox,
+        authorities: set[AdministrationId],
+        outside: set[AdministrationId],
+        where: str,
+    ) -> tuple[str, ...]:
+        """Which administrations a collecting address serves; nobody collects but a registrator of ours."""
+        if "serves" not in row:
+            return ()
+        if inbox.kind is not InboxKind.REGISTRATOR or inbox.administration in outside:
+            self._fault(where, "serves", "Bara en registrators inkorg hos oss kan ha en samlingsadress.")
+            return ()
+        return tuple(sorted({*self._listed(row, "serves", authorities - outside, where), inbox.administration}))
 
     def _digest(self, row: Mapping[str, Any], name: str, where: str) -> str:
         value = row.get(name, "")

@@ -48,6 +48,8 @@ SIGNATURE: Final = 64
 _ATT: Final = struct.Struct(">16sQ32s")
 _RECIPIENT_INBOX: Final = b"\x01"
 _RECIPIENT_CHANNEL: Final = b"\x02"
+_RECIPIENT_HOLD: Final = b"\x03"
+_RECIPIENTS: Final = frozenset({_RECIPIENT_INBOX, _RECIPIENT_CHANNEL, _RECIPIENT_HOLD})
 _PAYLOAD: Final = frozenset({"form", "body", "blind", "attachments", "siblings", "document_blind"})
 
 
@@ -75,6 +77,7 @@ class Header:
     document: bytes = b""
     endorsements: tuple[Endorsement, ...] = ()
     ways: tuple[Way, ...] = ()  # of a recipient outside; then `administration` is the sealer's own
+    hold: bool = False  # for nobody yet; `recipient` is the registrator's inbox that sees that it waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +203,7 @@ def header_of(letter: Letter, signer: KeyRecordId) -> Header:
         document=letter.document,
         endorsements=letter.endorsements,
         ways=letter.ways,
+        hold=letter.hold,
     )
 
 
@@ -213,7 +217,7 @@ def encode_header(header: Header) -> bytes:
         (5, uuid_octets(header.signer)),
         (6, _text(header.sender)),
         (7, _text(header.origin)),
-        (8, _RECIPIENT_CHANNEL if header.ways else _RECIPIENT_INBOX),
+        (8, _recipient_kind(header)),
         (9, _text(header.administration)),
         (10, _text(header.recipient)),
         (11, _text(header.form_type)),
@@ -228,6 +232,12 @@ def encode_header(header: Header) -> bytes:
     if header.ways:
         fields.append((17, b"".join(map(_encode_way, header.ways))))
     return b"".join(u16(tag) + u32(len(value)) + value for tag, value in fields)
+
+
+def _recipient_kind(header: Header) -> bytes:
+    if header.hold:
+        return _RECIPIENT_HOLD
+    return _RECIPIENT_CHANNEL if header.ways else _RECIPIENT_INBOX
 
 
 def _text(text: str) -> bytes:
@@ -260,10 +270,12 @@ def parse_header(octets: bytes) -> Header:
     fields = _fields(octets)
     if set(range(1, 15)) - fields.keys() or fields.keys() - set(range(1, 18)):
         raise MalformedError("a header field is missing or unknown")
-    if fields[3] not in (b"\x00", b"\x01") or fields[8] not in (_RECIPIENT_INBOX, _RECIPIENT_CHANNEL):
+    if fields[3] not in (b"\x00", b"\x01") or fields[8] not in _RECIPIENTS:
         raise MalformedError("unknown part or recipient kind")
     if (17 in fields) != (fields[8] == _RECIPIENT_CHANNEL) or (17 in fields and fields[3] != b"\x00"):
         raise MalformedError("ways belong to a recipient outside, and to nobody else")
+    if fields[8] == _RECIPIENT_HOLD and (fields[3] != b"\x00" or 15 in fields or fields[7] == b"local"):
+        raise MalformedError("what is held came from outside, and nobody here has signed what it says")
     if 16 in fields and 15 not in fields:
         raise MalformedError("endorsements without a document")
     if 15 in fields and len(fields[15]) != 32:
@@ -286,6 +298,7 @@ def parse_header(octets: bytes) -> Header:
             document=fields.get(15, b""),
             endorsements=_endorsements(fields.get(16)),
             ways=_ways(fields.get(17)),
+            hold=fields[8] == _RECIPIENT_HOLD,
         )
     except MalformedError:
         raise

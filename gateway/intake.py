@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from gateway.aftermath import NEVER
-from gateway.arrival import Content, Joint, Place
+from gateway.arrival import Content, Joint, Place, Released
 from gateway.attachments import NAMED_WITHIN, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
 from gateway.belonging import Belonging
@@ -32,6 +32,7 @@ from gateway.filepolicy import FilePolicy, Takes
 from gateway.filetypes import SNIFF_BYTES, Fault, FileRefusedError, check_name, media_type_of
 from gateway.forms import FormCatalogue
 from gateway.forms.names import NOTICE
+from gateway.holding import Holding, Waits
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, DecisionId, EnvelopeId, Instant, MessageId
 from gateway.model.directory import Inbox
@@ -89,6 +90,7 @@ class Intake:
         screening: Screening,
         quarantine: Quarantine,
         policy: FilePolicy,
+        holding: Holding,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -105,6 +107,7 @@ class Intake:
         self._screening = screening
         self._quarantine = quarantine
         self._policy = policy
+        self._holding = holding
 
     async def take(self, arrived: Arrived) -> Answer:
         """Take one arrival; what is answered is durable.
@@ -140,13 +143,39 @@ class Intake:
         except EnvelopeError:
             return await self._refused(arrived, recipient, fingerprint, Reason.SIGNATURE)
         try:
-            return await self._accepted(arrived, directory, sender, recipient, content, joint, fingerprint, verdicts)
+            to = await self._holding.place(directory, arrived, sender, recipient)
+            if isinstance(to, Waits):
+                return await self._holding.hold(arrived, directory, sender, recipient, to, fingerprint)
+            return await self._accepted(arrived, directory, sender, to, content, joint, fingerprint, verdicts)
         except ConflictError:
             # The same arrival in two hands at once: one wins, and its answer holds for both.
             known = await self._store.get(Arrival, arrived.channel, arrived.id)
             if known is None:
                 raise
             return await self._again(known, fingerprint, recipient)
+
+    async def release(self, arrived: Arrived, sender: Inbox, to: Inbox, released: Released) -> Reason:
+        """Take in what was held, into the inbox that was chosen; a reason when that one cannot have it.
+
+        Raises:
+            ConflictError, DecisionStaleError, StoreUnavailableError, StoreFullError: nothing moved; it is tried again.
+        """
+        directory = await self._directory.current()
+        if directory.is_outside(to) or await self._holding.closed(to):
+            return Reason.NOT_FOUND
+        try:
+            verdicts = await self._screened(arrived, self._policy.of(to))
+        except FileRefusedError as refused:
+            return refused.reason
+        try:
+            content, joint = await self._contents.signed(directory, self._contents.of(arrived))
+        except EnvelopeError:
+            return Reason.SIGNATURE
+        content = dataclasses.replace(content, body={**content.body, **released.shown})
+        await self._accepted(
+            arrived, directory, sender, to, content, joint, released.fingerprint, verdicts, released=released
+        )
+        return Reason.NONE
 
     # --- may it in ---------------------------------------------------------------------------------------------------
 
@@ -219,6 +248,8 @@ class Intake:
         joint: Joint | None,
         fingerprint: bytes,
         verdicts: Sequence[Verdict],
+        *,
+        released: Released | None = None,
     ) -> Answer:
         now = self._clock.now()
         place = await self._belonging.place(directory, arrived, sender, recipient, content)
@@ -285,6 +316,7 @@ class Intake:
         if joint is not None:
             ended = [*ended, *await self._answers.changes(directory, place, message, content.body, joint, now)]
         changes: list[Change] = [
+            *(released.changes if released else ()),
             *await self._belonging.changes(directory, arrived, place, message, content, joint),
             *await self._shared(place, content),
             *ended,
@@ -311,7 +343,13 @@ class Intake:
         )
         # A crash before this commit leaves blobs that no row names, and a worker stopped so long comes too late.
         facts = (named_until(directory.fact, Instant(now + NAMED_WITHIN)), *sealed.facts)
-        await self._store.commit(Work(expects=facts, changes=tuple(changes), entries=(entry, *entries)))
+        await self._store.commit(
+            Work(
+                expects=facts,
+                changes=tuple(changes),
+                entries=(entry, *entries, *(released.entries if released else ())),
+            )
+        )
         return Answer()
 
     async def _shared(self, place: Place, content: Content) -> Sequence[Change]:

@@ -46,6 +46,7 @@ class Job(StrEnum):
     EXCHANGE = "exchange"
     CARRY = "carry"
     NOTICES = "notices"
+    PLACE = "place"
 
 
 class Counted(StrEnum):

@@ -34,7 +34,7 @@ from gateway.model.base import (
     ShredKeyId,
     UserId,
 )
-from gateway.states import DeliveryState, HandOverState, QuarantineState
+from gateway.states import DeliveryState, HandOverState, HeldState, QuarantineState
 
 R = TypeVar("R", bound=Row)
 
@@ -227,6 +227,15 @@ class Store(Protocol):
 
     async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
         """Files in quarantine in a state, newest first."""
+
+    async def held(self, state: HeldState, *, limit: int) -> list[path.Held]:
+        """What is held in a state, the longest first."""
+
+    async def held_at(self, inbox: InboxId, state: HeldState, *, limit: int) -> list[path.Held]:
+        """What a registrator's inbox holds in a state, the longest first."""
+
+    async def held_in(self, channel: path.Channel, conversation: str, sender: InboxId) -> list[path.Held]:
+        """What of one conversation with one sender is or was held, the longest first; at most 200."""
 
     # work
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
@@ -450,6 +459,7 @@ class Letter:
     document_blind: bytes = b""
     endorsements: tuple[Endorsement, ...] = ()
     ways: tuple[path.Way, ...] = ()
+    hold: bool = False  # for nobody yet: sealed to the channel key `hold` of the recipient's administration
 
     @property
     def sealer(self) -> AdministrationId:
@@ -498,6 +508,12 @@ class Sealer(Protocol):
         """Raises EnvelopeError when the commitment is to something else."""
 
     async def endorse(self, administration: AdministrationId, document: bytes) -> Endorsement: ...
+    async def order(self, administration: AdministrationId, choice: Sequence[str], *, at: Instant) -> Endorsement:
+        """The administration's signature over where held mail goes (docs/channels.md §3.2): all that `choice` names."""
+
+    async def check_order(self, order: Endorsement, choice: Sequence[str], *, at: Instant) -> None:
+        """Raises EnvelopeError unless `order` is its administration's signature over this very choice."""
+
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None: ...
 
     async def own_key(self, administration: AdministrationId, public_key: bytes) -> str:
@@ -535,6 +551,12 @@ class Opener(Protocol):
         """Open what leaves by `way`, with the channel key of its sealer; after `dispatched` is durable.
 
         Raises EnvelopeError for an envelope to an inbox, and for a way that its header does not list.
+        """
+
+    async def open_held(self, envelope: path.Envelope, wrap: keys.EnvelopeWrap) -> Opened:
+        """Open what is held, with the channel key `hold`; after the registrator's order is durable.
+
+        Raises EnvelopeError for everything else, and when it does not verify.
         """
 
 

@@ -110,6 +110,20 @@ class QuarantineEvent(StrEnum):
     HOLD = "hold"
 
 
+class HeldState(StrEnum):
+    WAITING = "waiting"
+    ORDERED = "ordered"
+    PLACED = "placed"
+    FORWARDED = "forwarded"
+
+
+class HeldEvent(StrEnum):
+    ORDER = "order"
+    PLACE = "place"
+    GIVE_BACK = "give_back"
+    SHRED = "shred"
+
+
 class RecallState(StrEnum):
     REQUESTED = "requested"
     UPHELD = "upheld"
@@ -212,6 +226,14 @@ QUARANTINE: Final[Mapping[tuple[QuarantineState, QuarantineEvent], QuarantineSta
     # A file whose verdict is gone, or counts no more, is looked at again.
     (QuarantineState.RELEASED, QuarantineEvent.REFUSE): QuarantineState.REFUSED,
     (QuarantineState.RELEASED, QuarantineEvent.HOLD): QuarantineState.WAITING,
+}
+#: What nobody here was named for. A registrator orders, the worker places it; only then does its key go.
+HELD: Final[Mapping[tuple[HeldState, HeldEvent], HeldState]] = {
+    (HeldState.WAITING, HeldEvent.ORDER): HeldState.ORDERED,
+    (HeldState.ORDERED, HeldEvent.PLACE): HeldState.PLACED,
+    # The chosen inbox cannot take it: it waits again, with the reason, for another choice.
+    (HeldState.ORDERED, HeldEvent.GIVE_BACK): HeldState.WAITING,
+    (HeldState.PLACED, HeldEvent.SHRED): HeldState.FORWARDED,
 }
 RECALL: Final[Mapping[tuple[RecallState, RecallEvent], RecallState]] = {
     (RecallState.REQUESTED, RecallEvent.UPHOLD): RecallState.UPHELD,

@@ -39,6 +39,7 @@ from gateway.grants import Grants
 from gateway.guard import Guard
 from gateway.handover import Handover
 from gateway.health import Health
+from gateway.holding import Holding
 from gateway.identity import PasswordLane, SignIn
 from gateway.inboxes import Inboxes
 from gateway.inspection import Inspection
@@ -93,6 +94,7 @@ from gateway.system_list import SystemList
 from gateway.system_post import SystemPost
 from gateway.systems import Systems
 from gateway.traffic import Traffic
+from gateway.triage import Placing, Triage
 from gateway.watching import Watching
 
 
@@ -160,6 +162,9 @@ class Gateway:
     channels: Channels
     channel_watch: ChannelWatch
     intake: Intake
+    holding: Holding
+    triage: Triage
+    placing: Placing
     announcements: Announcements
     carrying: Carrying
     closing: Closing
@@ -309,6 +314,27 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     )
     loads, aftermath = Loads(store, integrity, auditor, clock), Aftermath(store, ports.shred, clock)
     carrying = Carrying(store, rights, integrity, vault, directory, loads, aftermath, auditor, clock)
+    holding = Holding(
+        store, ports.blobs, integrity, ports.sealer, ports.opener, ports.attachments, files, auditor, clock
+    )
+    intake = Intake(
+        store,
+        ports.blobs,
+        directory,
+        forms,
+        integrity,
+        consents,
+        vault,
+        ports.sealer,
+        ports.attachments,
+        auditor,
+        clock,
+        ports.screening,
+        quarantine,
+        files,
+        holding,
+    )
+    placing = Placing(store, directory, integrity, holding, intake, ports.shred, auditor, clock)
     noticing = Noticing(store, directory, integrity, vault, auditor, clock)
     sign_in = SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics)
     return Gateway(
@@ -356,22 +382,10 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ),
         noticing=noticing,
         notice_choices=NoticeChoices(store, noticing, vault, auditor, clock),
-        intake=Intake(
-            store,
-            ports.blobs,
-            directory,
-            forms,
-            integrity,
-            consents,
-            vault,
-            ports.sealer,
-            ports.attachments,
-            auditor,
-            clock,
-            ports.screening,
-            quarantine,
-            files,
-        ),
+        intake=intake,
+        holding=holding,
+        triage=Triage(store, rights, sessions, directory, integrity, holding, ports.sealer, auditor, clock),
+        placing=placing,
         bell=bell,
         opening=opening,
         answers=answers,

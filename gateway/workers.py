@@ -29,6 +29,7 @@ TALLY_EVERY_S: Final = 60.0
 EXCHANGE_EVERY_S: Final = 5.0
 HAND_OVER_EVERY_S: Final = 0.5
 CARRY_EVERY_S: Final = 60.0
+PLACE_EVERY_S: Final = 2.0
 NOTICES_EVERY_S: Final = 30.0
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
         group.create_task(_repeated(metrics, Job.REPAIR, REPAIR_EVERY_S, lambda: repair(gateway)))
         group.create_task(_repeated(metrics, Job.TALLY, TALLY_EVERY_S, gateway.sign_in.tell_refusals))
         group.create_task(_repeated(metrics, Job.CARRY, CARRY_EVERY_S, lambda: by_hand(gateway)))
+        group.create_task(_repeated(metrics, Job.PLACE, PLACE_EVERY_S, gateway.placing.run_once))
         if gateway.noticing.connected is not None:
             group.create_task(_repeated(metrics, Job.NOTICES, NOTICES_EVERY_S, lambda: notify(gateway)))
         for channel in gateway.channels.neighbours:

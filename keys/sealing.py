@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -24,12 +24,13 @@ from gateway.model.keys import EnvelopeWrap, KeyHead, KeyRecord, KeyRecordKind, 
 from gateway.model.path import Envelope, Message, Origin, Receipt, ReceiptKind, Way
 from gateway.ports import Clock, Endorsement, Letter, Opened, Sealed, ShredKeys
 from keys import suites
-from keys.channelkeys import OUT, ChannelKeys, channel_owner
+from keys.channelkeys import HOLD, OUT, ChannelKeys, channel_owner
 from keys.memberkeys import MemberKeys
 from keys.records import Records, fingerprint
 
 _ENVELOPE: Final = b"sambud/v1/envelope\x00"
 _RECEIPT: Final = b"sambud/v1/receipt\x00"
+_ORDER: Final = b"sambud/v1/order\x00"
 _ENDORSEMENT: Final = b"sambud/v1/endorsement\x00"
 KEPT_PUBLIC_KEYS: Final = 1024
 
@@ -84,7 +85,10 @@ class EnvelopeSealer:
 
     async def _recipient_key(self, letter: Letter) -> tuple[KeyHead, KeyRecord]:
         """The record that K4 is wrapped to: the inbox's, or the sealer's channel key for what leaves."""
-        if letter.ways:
+        if letter.hold:
+            owner = channel_owner(letter.keeper, HOLD)
+            found = await self._records.newest_with_head(KeyRecordKind.CHANNEL, owner)
+        elif letter.ways:
             found = await self._records.newest_with_head(KeyRecordKind.CHANNEL, channel_owner(letter.sealer, OUT))
         else:
             found = await self._records.newest_with_head(KeyRecordKind.INBOX, letter.recipient.id)
@@ -118,6 +122,19 @@ class EnvelopeSealer:
         octets = _ENDORSEMENT + form.endorsement_hash(administration, document)
         signature = await self._records.sign(administration, octets)
         return Endorsement(administration=administration, signer=signer.id, signature=signature)
+
+    async def order(self, administration: AdministrationId, choice: Sequence[str], *, at: Instant) -> Endorsement:
+        signer = await self._records.signing(administration)
+        signature = await self._records.sign(administration, _order(administration, choice, at))
+        return Endorsement(administration=administration, signer=signer.id, signature=signature)
+
+    async def check_order(self, order: Endorsement, choice: Sequence[str], *, at: Instant) -> None:
+        try:
+            signer = await _signer(self._records, order.signer, order.administration, at)
+        except IntegrityError as fault:
+            raise form.rejected(fault) from fault
+        if not suites.verifies(signer.public_key, order.signature, _order(order.administration, choice, at)):
+            raise form.rejected("nobody signed that it goes there")
 
     async def check_endorsement(self, endorsement: Endorsement, document: bytes, *, at: Instant) -> None:
         await check_endorsement(self._records, endorsement, document, at=at)
@@ -205,8 +222,8 @@ class EnvelopeOpener:
 
     async def open(self, envelope: Envelope, wrap: EnvelopeWrap, user: UserId) -> Opened:
         parts = await self._verified(envelope, None)
-        if parts.header.ways:
-            raise form.rejected("what leaves is no member's to open")
+        if parts.header.ways or parts.header.hold:
+            raise form.rejected("what leaves, or waits for its inbox, is no member's to open")
         key = await self._inbox_key(envelope, wrap, user)
         return await self._opened(envelope, wrap, parts, key)
 
@@ -216,6 +233,16 @@ class EnvelopeOpener:
             raise form.rejected("the sender's signature does not permit this way")
         try:
             key = await self._channels.open(channel_owner(parts.header.sealer, OUT), wrap.epoch)
+        except IntegrityError as fault:
+            raise form.rejected(fault) from fault
+        return await self._opened(envelope, wrap, parts, key)
+
+    async def open_held(self, envelope: Envelope, wrap: EnvelopeWrap) -> Opened:
+        parts = await self._verified(envelope, None)
+        if not parts.header.hold:
+            raise form.rejected("this is not held")
+        try:
+            key = await self._channels.open(channel_owner(parts.header.administration, HOLD), wrap.epoch)
         except IntegrityError as fault:
             raise form.rejected(fault) from fault
         return await self._opened(envelope, wrap, parts, key)
@@ -330,6 +357,13 @@ async def _signer(
     if record.kind is not kind or record.administration != administration or record.created_at > at:
         raise suites.broken("signing key record")
     return record
+
+
+def _order(administration: AdministrationId, choice: Sequence[str], at: Instant) -> bytes:
+    said = ctx(
+        "order", administration.encode(), b"".join(u32(len(one.encode())) + one.encode() for one in choice), u64(at)
+    )
+    return _ORDER + hashlib.sha256(said).digest()
 
 
 def _body_context(header_hash: bytes) -> bytes:

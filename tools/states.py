@@ -30,6 +30,10 @@ TABLES: Final[Mapping[str, tuple[str, Mapping[tuple[StrEnum, StrEnum], StrEnum]]
     "Joint answer": ("One seat proposes, the other confirms or disagrees.", states.ANSWER),
     "Task": ("A received envelope as work.", states.TASK),
     "Hand-over": ("What a person says, and what a person carries.", states.HAND_OVER),
+    "Held": (
+        "What came to a collecting address, or to a closed inbox; sealed until it lies with a function.",
+        states.HELD,
+    ),
     "Quarantine": ("A file without a verdict; what got one at once has no row.", states.QUARANTINE),
     "Recall": ("Asked back before anybody opened it; an opened one is an incident from the start.", states.RECALL),
 }

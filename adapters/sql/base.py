@@ -26,7 +26,7 @@ from gateway.model.base import (
     UserId,
 )
 from gateway.ports import Cursor, QueueSigns
-from gateway.states import DeliveryState, HandOverState, QuarantineState
+from gateway.states import DeliveryState, HandOverState, HeldState, QuarantineState
 
 R = TypeVar("R", bound=Row)
 AT_ONCE: Final = 64  # keys of one statement
@@ -224,6 +224,15 @@ class SqlReadings(ABC):
 
     async def quarantined(self, state: QuarantineState, *, limit: int) -> list[path.Quarantined]:
         return await self._read("quarantined", state_is=str(state), limit=limit)
+
+    async def held(self, state: HeldState, *, limit: int) -> list[path.Held]:
+        return await self._read("held", state_is=str(state), limit=limit)
+
+    async def held_at(self, inbox: InboxId, state: HeldState, *, limit: int) -> list[path.Held]:
+        return await self._read("held_at", inbox=inbox, state_is=str(state), limit=limit)
+
+    async def held_in(self, channel: path.Channel, conversation: str, sender: InboxId) -> list[path.Held]:
+        return await self._read("held_in", channel=str(channel), conversation=conversation, sender=sender)
 
     async def open_tasks(self, inbox: InboxId, *, limit: int) -> list[queue.Task]:
         return await self._read("open_tasks", inbox=inbox, limit=limit)

@@ -56,6 +56,7 @@ _leaf, _side, _record = _t(log.AuditLeaf), _t(log.AuditSide), _t(keys.KeyRecord)
 
 _task, _sheet, _recall = _t(queue.Task), _t(queue.Worksheet), _t(queue.Recall)
 _mark, _held = _t(queue.IdentityMark), _t(path.Quarantined)
+_unplaced = _t(path.Held)
 _hand_over = _t(carrying.HandOver)
 _ENDED: Final = (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 _OPEN_BY_HAND: Final = (DeliveryState.QUEUED, DeliveryState.IN_TRANSIT)
@@ -321,6 +322,31 @@ QUERIES: Final[Mapping[str, Query]] = {
         .order_by(_held.c.since.desc(), _held.c.attachment)
         .limit(bindparam("limit")),
         path.Quarantined,
+    ),
+    "held": Query(
+        _all(path.Held)
+        .where(_unplaced.c.state == bindparam("state_is"))
+        .order_by(_unplaced.c.since, _unplaced.c.envelope)
+        .limit(bindparam("limit")),
+        path.Held,
+    ),
+    "held_at": Query(
+        _all(path.Held)
+        .where(_unplaced.c.inbox == bindparam("inbox"), _unplaced.c.state == bindparam("state_is"))
+        .order_by(_unplaced.c.since, _unplaced.c.envelope)
+        .limit(bindparam("limit")),
+        path.Held,
+    ),
+    "held_in": Query(
+        _all(path.Held)
+        .where(
+            _unplaced.c.channel == bindparam("channel"),
+            _unplaced.c.conversation == bindparam("conversation"),
+            _unplaced.c.sender == bindparam("sender"),
+        )
+        .order_by(_unplaced.c.since, _unplaced.c.envelope)
+        .limit(200),
+        path.Held,
     ),
     # Open work is bounded by what people can have open; done work is paged and never counted through.
     "open_tasks": Query(

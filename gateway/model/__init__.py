@@ -52,6 +52,7 @@ ROWS: Final[tuple[type[Row], ...]] = (
     path.DeliveryConsent,
     path.Conversation,
     path.Arrival,
+    path.Held,
     path.Receipt,
     path.Reading,
     path.DecisionRecord,

@@ -102,7 +102,8 @@ class Route(DecidingRow):
     """Where an inbox is reached on a channel: of an inbox outside, or the address neighbours write to ours under.
 
     `rank` orders the ways to one inbox, the lowest first. `pin` is the SHA-256 (hexadecimal) of the certificate that
-    an S/MIME recipient must have; empty elsewhere.
+    an S/MIME recipient must have; empty elsewhere. `serves` makes it a collecting address (docs/channels.md §3.2): the
+    administrations whose functions a registrator may choose for what comes to it; the owner's own always among them.
     """
 
     TABLE: ClassVar[str] = "route"
@@ -113,6 +114,7 @@ class Route(DecidingRow):
     address: str
     rank: int
     pin: str = ""
+    serves: tuple[str, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

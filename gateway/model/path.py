@@ -29,7 +29,7 @@ from gateway.model.base import (
     UserId,
     VersionedRow,
 )
-from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState, QuarantineState
+from gateway.states import AnswerState, CaseState, ConsentState, DeliveryState, HeldState, QuarantineState
 
 #: How many ways to one recipient a sender can permit.
 MAX_WAYS: Final = 4
@@ -334,6 +334,40 @@ class Arrival(Row):
     answer: str
     at: Instant
     references: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(DecidingRow):
+    """What came in and waits for a registrator to say where to (docs/channels.md §3.2), sealed to channel key `hold`.
+
+    `inbox` is the registrator's, who sees this row and holds no key; `addressed` the inbox that the address names, the
+    registrator's own when it is a collecting address. From the order on: `to`, who chose it and when, and the signature
+    of the owner's administration over that choice. `reason` says why it came back from a choice that could not be.
+    """
+
+    TABLE: ClassVar[str] = "held"
+    KEY: ClassVar[tuple[str, ...]] = ("envelope",)
+
+    envelope: EnvelopeId
+    inbox: InboxId
+    addressed: InboxId
+    channel: Channel
+    arrival: str
+    sender: InboxId
+    conversation: str
+    known: bool  # we have spoken in this conversation before
+    size: int  # octets as they came
+    files: int
+    state: HeldState
+    since: Instant
+    changed_at: Instant
+    to: InboxId | None = None
+    ordered_by: UserId | None = None
+    ordered_as: str = ""  # the function, as the recipient is told it
+    ordered_at: Instant | None = None
+    signer: KeyRecordId | None = None
+    signature: bytes = b""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

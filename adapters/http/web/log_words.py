@@ -70,6 +70,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.DEPUTY_ACTED: N_("Ersättare trädde in"),
     AuditAction.RECALL_REQUESTED: N_("Begärde återtagande"),
     AuditAction.RECALL_DECIDED: N_("Besvarade begärt återtagande"),
+    AuditAction.HELD: N_("Togs emot och väntar på fördelning"),
+    AuditAction.PLACED: N_("Lades i den inkorg som registratorn valde"),
     AuditAction.FORWARDED: N_("Registrator skickade vidare oläst"),
     AuditAction.REGISTER_READ: N_("Läste registratorns lista"),
     AuditAction.TRANSPORT_READ: N_("Läste leveranser"),
