@@ -28,6 +28,7 @@ from gateway.states import DeliveryEvent
 from tests import paper
 from tests.clock import instant
 from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, County, password_of
+from tests.holding import hold_one
 
 REGISTRATOR = InboxId("vaxjo.registrator")
 UNIT = InboxId("ekeliden.enhet")
@@ -406,6 +407,21 @@ async def forward_envelope(m: Maker) -> Example:
     return Example("vx-reg", f"/envelopes/{envelope}/forward", {"to": targets[0].id})
 
 
+async def list_held(m: Maker) -> Example:
+    await hold_one(m.gateway)
+    return Example("vx-reg", f"/inboxes/{REGISTRATOR}/held")
+
+
+async def list_held_targets(m: Maker) -> Example:
+    return Example("vx-reg", f"/held/{await hold_one(m.gateway)}/targets")
+
+
+async def forward_held(m: Maker) -> Example:
+    envelope = await hold_one(m.gateway)
+    await m.window("vx-reg", REGISTRATOR)
+    return Example("vx-reg", f"/held/{envelope}/forward", {"to": "vaxjo.barnfamilj.mottagning"})
+
+
 async def show_journey(m: Maker) -> Example:
     return Example("it", f"/messages/{await m.referral()}/deliveries")
 
@@ -626,6 +642,9 @@ EXAMPLES: Mapping[str, Make] = {
     "decide_recall": decide_recall,
     "list_targets": at("vx-reg", f"/inboxes/{REGISTRATOR}/forward-targets?form_type=case_message"),
     "forward_envelope": forward_envelope,
+    "list_held": list_held,
+    "list_held_targets": list_held_targets,
+    "forward_held": forward_held,
     "retry_delivery": retry_delivery,
     "list_channels": at("it", "/channels"),
     "list_deliveries": at("it", "/deliveries?limit=5"),

@@ -16,6 +16,7 @@ from gateway.sending import Submission
 from tests import paper
 from tests.browser.casework_examples import CASEWORK
 from tests.county import ALVESTA, SEAT_E
+from tests.holding import REGISTRATOR, hold_one
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
@@ -102,6 +103,13 @@ def to_a_registrator(site: Site) -> str:
     return site.run(make())
 
 
+def a_held(site: Site) -> str:
+    """What came to a shared address and waits."""
+    if "held" not in site.kept:
+        site.kept["held"] = f"/fordelning/{REGISTRATOR}/{site.run(hold_one(site.county.gateway))}"
+    return site.kept["held"]
+
+
 def by_hand(site: Site, *, taken: bool) -> str:
     """A message that waits for a person of the sender's, or lies with one."""
 
@@ -142,6 +150,8 @@ EXAMPLES: Mapping[str, tuple[str, str | Callable[[Site], str]]] = {
     "/registrator": ("re-reg", "/registrator"),
     "/registrator/{inbox}/{envelope}": ("re-reg", a_recall),
     "/registrator/{inbox}/{envelope}/vidare": ("vx-reg", to_a_registrator),
+    "/fordelning": ("vx-reg", lambda site: a_held(site).rpartition(f"/{REGISTRATOR}")[0]),
+    "/fordelning/{inbox}/{envelope}": ("vx-reg", a_held),
     "/overlamning": ("al-sos", "/overlamning"),
     "/overlamning/{inbox}/{leverans}": ("al-sos", lambda site: by_hand(site, taken=False)),
     "/overlamning/{inbox}/{leverans}/kod": ("al-sos", lambda site: f"{by_hand(site, taken=True)}/kod?lage=anvand"),

@@ -20,6 +20,7 @@ from adapters.http.api import (
     signin,
     systems,
     transport,
+    triage,
     users,
     work,
 )
@@ -35,6 +36,7 @@ CALLS: Final[tuple[Route, ...]] = (
     *consents.ROUTES,
     *post.ROUTES,
     *registrator.ROUTES,
+    *triage.ROUTES,
     *byhand.ROUTES,
     *transport.ROUTES,
     *work.ROUTES,

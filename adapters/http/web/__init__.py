@@ -31,6 +31,7 @@ from adapters.http.web import (
     sent,
     signin,
     transport,
+    triage,
     users,
 )
 from adapters.http.web.nav import NavItem
@@ -54,6 +55,7 @@ PAGES: Final[tuple[Route, ...]] = (
     *CASEWORK,
     *log_pages.ROUTES,
     *transport.ROUTES,
+    *triage.ROUTES,
     *channels.ROUTES,
     *quarantine.ROUTES,
     *directory_pages.ROUTES,
@@ -76,5 +78,6 @@ NAV: Final[tuple[NavItem, ...]] = (
     *users.NAV,
     *inbox.NAV,
     *registrator.NAV,
+    *triage.NAV,
     *carry.NAV,
 )

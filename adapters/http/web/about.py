@@ -40,6 +40,7 @@ TOPICS: Final = {
     "svara": N_("Föreslå, bekräfta och skriva svar"),
     "lasare": N_("Vem läser inkorgen?"),
     "registrator": N_("Registratorns sida"),
+    "fordelning": N_("Fördela det som inte anger någon funktion"),
     "arenden": N_("Ärenden och vems tur det är"),
     "samtycke": N_("Samtycke, nej och återkallelse"),
     "skriva": N_("Skriva uppdraget"),

@@ -150,6 +150,7 @@ DONE: Final[Mapping[str, str]] = {
     "borttagen": N_("Medlemmen är borttagen och läser inte inkorgen längre."),
     "inslappt": N_("Medlemmen är insläppt och kan läsa inkorgen."),
     "vidare": N_("Meddelandet är lämnat vidare, oläst."),
+    "fordelat": N_("Meddelandet är fördelat, oläst. Det ligger i inkorgen om några sekunder."),
     "avgjort": N_("Begäran är avgjord, och avsändaren får veta det."),
 }
 #: The titles of the forms, as their data files have them.
