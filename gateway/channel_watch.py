@@ -20,15 +20,16 @@ from gateway.audit import Auditor
 from gateway.channels import Channels
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
-from gateway.model.base import DAY, HOUR, MINUTE, Instant
+from gateway.holding import late
+from gateway.model.base import DAY, HOUR, MINUTE, InboxId, Instant
 from gateway.model.carrying import BY_HAND
 from gateway.model.directory import Inbox
-from gateway.model.path import Channel, ReasonCount, Unfetched
+from gateway.model.path import Channel, Held, ReasonCount, Unfetched
 from gateway.neighbours import OF_THE_WAY, Neighbour, Reason, Telling, Told
 from gateway.ports import Clock, Store
 from gateway.rights import Rights
 from gateway.sessions import Signed
-from gateway.states import DeliveryState
+from gateway.states import DeliveryState, HeldState
 from gateway.traffic import log_transport_read
 
 #: The ways out; LOCAL is no way out.
@@ -127,6 +128,16 @@ def end_of(expires: Instant | None, now: Instant) -> End:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """What waits at a registrator's inbox for somebody to say where to (§3.2), and how much of it is late."""
+
+    inbox: InboxId
+    count: int
+    late: int  # over a working day
+    oldest: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
     """One way to an inbox, as it stands now."""
 
@@ -202,6 +213,17 @@ class ChannelWatch:
             found = await self._store.unfetched(before=Instant(now - self._after), limit=MOST_INBOXES)
             self._kept = (now, found)
         return self._kept[1]
+
+    async def held(self) -> list[Unplaced]:
+        """What waits for registrators to say where to, by their inboxes; counted to MOST_INBOXES in all."""
+        now = self._clock.now()
+        found: dict[InboxId, list[Held]] = {}
+        for row in await self._store.held(HeldState.WAITING, limit=MOST_INBOXES):
+            found.setdefault(row.inbox, []).append(row)
+        return [
+            Unplaced(inbox=inbox, count=len(rows), late=sum(late(row, now) for row in rows), oldest=rows[0].since)
+            for inbox, rows in found.items()
+        ]
 
     async def overview(self, signed: Signed) -> Overview:
         """The page of those who operate or review the gateway.

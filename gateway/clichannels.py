@@ -62,12 +62,17 @@ def list_channels(context: click.Context, as_json: bool = False) -> None:
             now, told = gateway.ports.clock.now(), told_by(numbers)
             states = await gateway.channel_watch.states()
             unfetched = await gateway.channel_watch.unfetched()
+            held = await gateway.channel_watch.held()
             if as_json:
                 shown = {
                     "channels": [_as_dict(one, told, now) for one in states],
                     "unfetched": [
                         {"inbox": one.inbox, "count": one.count, "hours": (now - one.oldest) // HOUR}
                         for one in unfetched
+                    ],
+                    "held": [
+                        {"inbox": one.inbox, "count": one.count, "late": one.late, "hours": (now - one.oldest) // HOUR}
+                        for one in held
                     ],
                 }
                 click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -78,6 +83,10 @@ def list_channels(context: click.Context, as_json: bool = False) -> None:
             for box in unfetched:
                 hours = (now - box.oldest) // HOUR
                 click.echo(f"! {one_line(box.inbox)}: ingen har öppnat {box.count} på {hours} timmar")
+            for desk in held:
+                mark, hours = "!" if desk.late else " ", (now - desk.oldest) // HOUR
+                said = f"{desk.count} väntar på fördelning, det äldsta sedan {hours} timmar"
+                click.echo(f"{mark} {one_line(desk.inbox)}: {said}")
 
     run(work())
 

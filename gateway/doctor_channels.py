@@ -44,7 +44,7 @@ async def channels(gateway: Gateway, connected: Connected, numbers: str) -> list
                 findings.append(good(AREA, "Inga kanaler ut är anslutna: allt går mellan gatewayens egna inkorgar."))
     except GatewayError as trouble:
         findings.append(of_error(AREA, trouble))
-    return [*findings, *await systems(gateway), *await unfetched(gateway)]
+    return [*findings, *await systems(gateway), *await unfetched(gateway), *await held(gateway)]
 
 
 async def systems(gateway: Gateway) -> list[Finding]:
@@ -100,6 +100,15 @@ async def unfetched(gateway: Gateway) -> list[Finding]:
     said = f"{len(found)} inkorgar har arbete som ingen har öppnat, det äldsta i {hours} timmar."
     then = "'sambud channels' säger vilka. Ring funktionen; har inkorgen rätt medlemmar?"
     return [wrong("inkorgar", said, then, Level.WARNING)]
+
+
+async def held(gateway: Gateway) -> list[Finding]:
+    """What waits for a registrator for over a working day; whose, the command says."""
+    late = sum(one.late for one in await gateway.channel_watch.held())
+    if not late:
+        return []
+    said = f"{late} meddelanden har väntat mer än en arbetsdag på att en registrator fördelar dem."
+    return [wrong("inkorgar", said, "'sambud channels' säger var. Ring registratorn.", Level.WARNING)]
 
 
 def day(at: Instant) -> str:

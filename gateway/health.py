@@ -187,6 +187,7 @@ class Health:
         state = await self._or_none(self.log_state())
         channels = await self._or_none(self._channels())
         unfetched = await self._or_none(self._watch.unfetched())
+        held = await self._or_none(self._watch.held())
         files = await self._or_none(self._quarantine.waiting(most=MOST_SHOWN))
         return Signs(
             at=now,
@@ -204,6 +205,8 @@ class Health:
             else None,
             waiting_files=files[0] if files else None,
             waiting_files_s=_waited(files[1], now) if files else None,
+            held=sum(one.count for one in held) if held is not None else None,
+            held_late=sum(one.late for one in held) if held is not None else None,
             scanner_answers=await self._or_none(self._quarantine.scanner_answers()),
             sessions=self._sessions.used_lately(),
             streams=self._presence.watchers,

@@ -23,7 +23,7 @@ from gateway.directory import Snapshot
 from gateway.errors import EnvelopeError
 from gateway.filepolicy import FilePolicy
 from gateway.integrity import Integrity
-from gateway.model.base import DAY, CaseId, DecisionId, EnvelopeId, Instant, MessageId
+from gateway.model.base import DAY, HOUR, CaseId, DecisionId, EnvelopeId, Instant, MessageId
 from gateway.model.directory import Inbox
 from gateway.model.keys import EnvelopeWrap, KeyHead, KeyRecordKind
 from gateway.model.path import Arrival, Channel, Conversation, Envelope, EnvelopeAttachment, Held, Origin
@@ -50,6 +50,8 @@ from gateway.states import HELD, HeldEvent, HeldState, step
 FORM: Final = "held"
 #: The header needs an end; nobody acts on it: what is held waits until somebody has placed it (TF 2 kap. 9 §).
 KEPT: Final = 3650 * DAY
+#: Registrators work on weekdays: what came on a Friday evening is late on Monday evening, not on Saturday.
+LATE: Final = DAY
 #: What is held belongs to no case yet.
 NO_CASE: Final = CaseId("")
 PLACED: Final = frozenset({HeldState.PLACED, HeldState.FORWARDED})
@@ -271,6 +273,18 @@ def ordered_like(row: Held, order: Held) -> Held:
         signature=order.signature,
         reason="",
     )
+
+
+def worked(since: Instant, now: Instant) -> int:
+    """How long something has waited, weekends left out (UTC days; a few hours' error is nobody's alarm)."""
+    hours = max(0, now - since) // HOUR
+    weekend = sum(1 for hour in range(min(hours, 24 * 60)) if ((since + hour * HOUR) // DAY + 3) % 7 >= 5)
+    return max(0, now - since - weekend * HOUR)
+
+
+def late(row: Held, now: Instant) -> bool:
+    """Whether it has waited over a working day."""
+    return row.state is HeldState.WAITING and worked(row.since, now) > LATE
 
 
 def _packed(arrived: Arrived, files: list[AttachmentKey]) -> str:

@@ -187,6 +187,8 @@ class Signs:
     unfetched_s: float | None = None  # how long the oldest of it has; 0 when there is none
     waiting_files: int | None = None  # files without a verdict, counted to 200
     waiting_files_s: float | None = None  # how long the oldest of them has waited; 0 when there is none
+    held: int | None = None  # what waits for registrators, counted to 200
+    held_late: int | None = None  # of it, for over a working day
     scanner_answers: bool | None = None  # None: no malware scanner is set up
     sessions: int = 0
     streams: int = 0

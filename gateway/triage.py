@@ -28,7 +28,7 @@ from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, Gat
 from gateway.holding import Holding, choice_of, ordered_like
 from gateway.intake import Intake
 from gateway.integrity import Integrity
-from gateway.model.base import DAY, HOUR, EnvelopeId, InboxId, Instant
+from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.log import LogEntry
@@ -41,8 +41,6 @@ from gateway.states import HELD, HeldEvent, HeldState, step
 
 MOST_SHOWN: Final = 200
 BATCH: Final = 20
-#: Registrators work on weekdays: what came on a Friday evening is late on Monday evening, not on Saturday.
-LATE: Final = DAY
 log = structlog.get_logger()
 
 
@@ -233,11 +231,6 @@ class Placing:
             moved += 1
         return moved
 
-    async def waiting(self, *, most: int) -> tuple[int, Instant | None]:
-        """How many wait, counted no further than `most`, and since when the oldest does: for those who watch."""
-        found = await self._store.held(HeldState.WAITING, limit=most)
-        return len(found), min((row.since for row in found), default=None)
-
     async def _guarded(self, row: Held) -> int:
         """Trouble of one stays with it."""
         try:
@@ -319,18 +312,6 @@ class Placing:
             outcome=outcome,
             detail={"inbox": row.inbox, "to": row.to or "", "channel": str(row.channel)},
         )
-
-
-def worked(since: Instant, now: Instant) -> int:
-    """How long something has waited, weekends left out (UTC days; a few hours' error is nobody's alarm)."""
-    hours = max(0, now - since) // HOUR
-    weekend = sum(1 for hour in range(min(hours, 24 * 60)) if ((since + hour * HOUR) // DAY + 3) % 7 >= 5)
-    return max(0, now - since - weekend * HOUR)
-
-
-def late(row: Held, now: Instant) -> bool:
-    """Whether it has waited over a working day."""
-    return row.state is HeldState.WAITING and worked(row.since, now) > LATE
 
 
 def _absent() -> NotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -47,9 +48,9 @@ async def a_collecting_county(
         yield county
 
 
-async def hold_one(gateway: Gateway, number: str = "arrival-1") -> EnvelopeId:
+async def hold_one(gateway: Gateway) -> EnvelopeId:
     """One letter that waits at Växjö's registrator, in a gateway without neighbours."""
-    directory = await gateway.directory.current()
+    directory, number = await gateway.directory.current(), str(uuid.uuid4())
     arrived = to_the_municipality(id=number, conversation=number)
     box = directory.inbox(REGISTRATOR)
     answer = await gateway.holding.hold(

@@ -162,6 +162,8 @@ class _Gauges:
         self.unfetched_age = gauge("inboxes_unfetched_oldest_seconds", "How long the oldest of that work has lain")
         self.waiting = gauge("quarantine_files", "Files that no scanner has spoken of yet, counted to 200")
         self.waiting_age = gauge("quarantine_oldest_seconds", "How long the oldest of them has waited")
+        self.held = gauge("held", "Messages that wait for a registrator to say where to, counted to 200")
+        self.held_late = gauge("held_late", "Those of them that have waited for over a working day")
         self.scanner = gauge("scanner_answers", "1 when the malware scanner does, 0 when not, -1 where none is set up")
         self.leaves = gauge("audit_leaves", "Leaves of this year's log")
         self.unpublished = gauge("audit_unpublished_leaves", "Leaves that no checkpoint covers yet")
@@ -200,6 +202,8 @@ class _Gauges:
             (self.unfetched_age, signs.unfetched_s),
             (self.waiting, signs.waiting_files),
             (self.waiting_age, signs.waiting_files_s),
+            (self.held, signs.held),
+            (self.held_late, signs.held_late),
         ):
             gauge.set(float("nan") if value is None else value)  # not known is not nought
         self.scanner.set(-1 if signs.scanner_answers is None else signs.scanner_answers)

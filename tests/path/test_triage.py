@@ -12,6 +12,7 @@ import pytest
 
 from adapters.memory import MemoryStore
 from gateway.audit import AuditAction
+from gateway.doctor_channels import held as doctor_held
 from gateway.errors import (
     EnvelopeError,
     ForbiddenError,
@@ -22,14 +23,13 @@ from gateway.errors import (
     RecipientError,
     StepUpRequiredError,
 )
-from gateway.holding import choice_of
+from gateway.holding import choice_of, late, worked
 from gateway.model.base import DAY, HOUR, EnvelopeId, InboxId, Instant
 from gateway.model.keys import EnvelopeWrap
 from gateway.model.path import Arrival, Consent, Envelope, Held, Message
 from gateway.neighbours import ArrivedFile, Reason
 from gateway.ports import Update, Work
 from gateway.states import ConsentState, HeldState
-from gateway.triage import late, worked
 from tests.clock import ManualClock
 from tests.county import ALVESTA, SEAT_E, UNIT_E, County, a_county
 from tests.holding import CLOSED, INTAKE, MARKER, REGISTRATOR, a_collecting_county, collecting, to_the_municipality
@@ -331,6 +331,20 @@ async def test_a_file_that_the_chosen_inbox_does_not_take_brings_it_back_with_th
     assert row is not None
     assert (row.state, row.reason, row.signature) == (HeldState.WAITING, "type-not-accepted", b"")
     await county.gateway.triage.order(await county.sign_in("vx-reg"), envelope, UNIT_E)
+
+
+async def test_who_watches_is_told_how_much_waits_where_and_what_is_late(county: County) -> None:
+    await held(county)
+    await held(county, id="arrival-2", original=b"2", conversation="2")
+    [one] = await county.gateway.channel_watch.held()
+    assert (one.inbox, one.count, one.late) == (REGISTRATOR, 2, 0)
+    county.clock.advance(5 * DAY)
+    [one] = await county.gateway.channel_watch.held()
+    assert (one.count, one.late) == (2, 2)
+    signs = await county.gateway.health.signs()
+    assert (signs.held, signs.held_late) == (2, 2)
+    [finding] = await doctor_held(county.gateway)
+    assert "2 meddelanden" in repr(finding)
 
 
 def test_a_directory_file_says_who_collects_and_only_a_registrator_of_ours_can() -> None:

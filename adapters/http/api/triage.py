@@ -13,10 +13,10 @@ from adapters.http.api.rows import call_row
 from adapters.http.api.shapes import At, Id, InboxName
 from adapters.http.routes import Call, Model, Tag
 from gateway.errors import IllegalTransitionError, RecipientError
+from gateway.holding import late
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.path import Channel, Held
 from gateway.states import HeldState
-from gateway.triage import late
 
 
 class HeldLine(Model):

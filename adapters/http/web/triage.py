@@ -17,13 +17,13 @@ from adapters.http.web.nav import Link, NavItem
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import N_
 from gateway.errors import FieldError, NotFoundError
+from gateway.holding import late
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.directory import InboxKind
 from gateway.model.identity import Role
 from gateway.model.path import Held
 from gateway.neighbours import Reason
 from gateway.states import HeldState
-from gateway.triage import late
 
 HELP: Final = "fordelning"
 PATH: Final = "/fordelning"
