@@ -20,7 +20,7 @@ from typing import Final
 from gateway.attachments import NAMED_WITHIN, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
 from gateway.directory import Snapshot
-from gateway.errors import EnvelopeError
+from gateway.envelope import rejected
 from gateway.filepolicy import FilePolicy
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, HOUR, CaseId, DecisionId, EnvelopeId, Instant, MessageId
@@ -219,13 +219,13 @@ class Holding:
             EnvelopeError: nobody signed this choice, or the envelope is not the one that was sealed.
         """
         if held.signer is None or held.ordered_at is None:
-            raise EnvelopeError("held mail without an order")
+            raise rejected("held mail without an order")
         order = Endorsement(administration=held.administration, signer=held.signer, signature=held.signature)
         await self._sealer.check_order(order, choice_of(held), at=held.ordered_at)
         envelope = await self._store.get(Envelope, held.envelope)
         wrap = await self._store.get(EnvelopeWrap, held.envelope)
         if envelope is None or wrap is None:
-            raise EnvelopeError("held mail without its envelope")
+            raise rejected("held mail without its envelope")
         opened = await self._opener.open_held(envelope, wrap)
         blobs = {row.attachment: row.blob for row in await self._store.attachments_under(held.envelope)}
         octets = dict[str, bytes]()

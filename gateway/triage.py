@@ -24,6 +24,7 @@ from gateway.arrival import Released
 from gateway.audit import AuditAction, Auditor
 from gateway.decide import AccessAction
 from gateway.directory import Directory, Snapshot
+from gateway.envelope import rejected
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, NotFoundError, RecipientError
 from gateway.holding import Holding, choice_of, ordered_like
 from gateway.intake import Intake
@@ -251,7 +252,7 @@ class Placing:
         directory = await self._directory.current()
         arrival = await self._store.get(Arrival, row.channel, row.arrival)
         if arrival is None or row.to is None or row.to not in directory.inboxes:
-            raise EnvelopeError("held mail without its arrival, or for no inbox")
+            raise rejected("held mail without its arrival, or for no inbox")
         failpoints.reached("held.opened")
         now = self._clock.now()
         entry = await self._entry(AuditAction.PLACED, row, "placed")
