@@ -44,9 +44,13 @@ _COLUMN: Final = "sealed"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An accepted attachment, what its key is and under which category the writer put it."""
+    """A file that goes along: what its key is, where its octets lie, and under which category the writer put it.
 
-    row: Attachment
+    `owner` is the administration under which it was sealed: where it was uploaded, or where it came in.
+    """
+
+    blob: str
+    owner: AdministrationId
     file: AttachmentKey
     category: Category
 
@@ -157,7 +161,7 @@ class Attachments:
             FileWaitsError, FileRefusedError: one may not; nothing was sent, the draft is kept.
         """
         for stored in files:
-            plain = functools.partial(self._plain, stored.file, stored.row)
+            plain = functools.partial(self._plain, stored.file, stored.owner, stored.blob)
             await self._quarantine.require(stored.file, plain, by_member(standing))
 
     async def _refused(self, standing: Standing, draft: Draft, refused: FileRefusedError) -> None:
@@ -177,8 +181,8 @@ class Attachments:
         )
         await self._store.commit(Work(entries=(entry,)))
 
-    def _plain(self, file: AttachmentKey, row: Attachment) -> AsyncIterator[bytes]:
-        return self._sealer.open(file, row.administration, self._blobs.read(row.blob))
+    def _plain(self, file: AttachmentKey, owner: AdministrationId, blob: str) -> AsyncIterator[bytes]:
+        return self._sealer.open(file, owner, self._blobs.read(blob))
 
     async def listed(self, signed: Signed, draft_id: DraftId) -> list[Stored]:
         """The attachments of a draft in an inbox of yours, for a page; oldest first."""
@@ -212,7 +216,7 @@ class Attachments:
             outcome="permit",
         )
         await self._store.commit(Work(expects=standing.facts, entries=(entry,)))
-        return stored.file, self._plain(stored.file, row)
+        return stored.file, self._plain(stored.file, stored.owner, stored.blob)
 
     async def _own(self, signed: Signed, draft_id: DraftId, attachment: AttachmentId) -> Attachment | None:
         draft = await self._drafts.find(signed, draft_id)
@@ -245,7 +249,7 @@ class Attachments:
             sealed_size=row.size,
             sealed_sha256=row.sha256,
         )
-        return Stored(row, file, Category(described["category"]))
+        return Stored(row.blob, row.administration, file, Category(described["category"]))
 
 
 async def screened_file(

@@ -20,14 +20,14 @@ from gateway.decide import AccessAction
 from gateway.deliver import moved_delivery
 from gateway.errors import NotFoundError, RecipientError
 from gateway.forms import FormCatalogue
+from gateway.forms.names import MESSAGE, OUTSIDE_MESSAGE
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.classes import Category, Stage
 from gateway.model.directory import Inbox, InboxKind
 from gateway.model.keys import KeyHead, KeyRecordKind
-from gateway.model.path import Attachment
 from gateway.model.queue import Task
-from gateway.opening import Opening
-from gateway.ports import AttachmentKey, Change, Clock, Store, Update
+from gateway.opening import OpenedMessage, Opening
+from gateway.ports import Change, Clock, Store, Update
 from gateway.recalls import closed
 from gateway.rights import Rights, Standing
 from gateway.seal import Dispatch, Sealing
@@ -63,14 +63,18 @@ class Forwarding:
         self._clock = clock
 
     async def targets(self, signed: Signed, registrator: InboxId, form_type: str) -> list[Inbox]:
-        """The inboxes of the own administration that take such a form and that somebody reads."""
+        """The inboxes of the own administration that take such a form and that somebody reads.
+
+        What came from a foreign client is a message, and no inbox names its form: it goes where messages go.
+        """
+        taken = MESSAGE if form_type == OUTSIDE_MESSAGE else form_type
         standing = await self._rights.act(signed, registrator, AccessAction.FORWARD)
         found = [
             inbox
             for inbox in standing.directory.inboxes.values()
             if inbox.administration == standing.inbox.administration
             and inbox.kind is not InboxKind.REGISTRATOR
-            and form_type in inbox.accepts
+            and taken in inbox.accepts
         ]
         return [box for box in found if await self._store.get(KeyHead, KeyRecordKind.INBOX, box.id) is not None]
 
@@ -96,7 +100,7 @@ class Forwarding:
                 next_step="Välj en annan inkorg. Gäller det en annan myndighet: be avsändaren skicka dit.",
             )
         found, delivery = await self._opening.relayed(standing, envelope)
-        dispatch = await self._dispatch(standing, chosen, found.opened.body, found.opened.attachments, task)
+        dispatch = await self._dispatch(standing, chosen, found, task)
         decision = await self._sending.decide(standing, dispatch)
         at = self._clock.now()
         sealed = await self._sealing.seal(dispatch, decision, at=at)
@@ -116,21 +120,20 @@ class Forwarding:
             action=AuditAction.FORWARDED,
         )
 
-    async def _dispatch(
-        self, standing: Standing, to: Inbox, body: Mapping[str, object], files: tuple[AttachmentKey, ...], task: Task
-    ) -> Dispatch:
-        fields = body.get("fields")
+    async def _dispatch(self, standing: Standing, to: Inbox, found: OpenedMessage, task: Task) -> Dispatch:
+        fields = found.opened.body.get("fields")
         values = dict(fields) if isinstance(fields, Mapping) else {}
-        stored = []
-        for file in files:
-            row = await self._store.get(Attachment, file.id)
-            if row is not None:
-                stored.append(Stored(row=row, file=file, category=Category.SOCIAL))
+        # A file was uploaded to a draft, or it came in from outside and was never in one: the envelope names its blob.
+        blobs = {row.attachment: row.blob for row in await self._store.attachments_under(found.envelope.id)}
+        stored = [
+            Stored(blob=blobs[file.id], owner=found.message.administration, file=file, category=Category.SOCIAL)
+            for file in found.opened.attachments
+        ]
         first = await self._cases.find(standing.inbox.id, task.case)
         return Dispatch(
             sender=standing.inbox,
             case=first,
-            form=self._forms.get(task.form_type, 1),
+            form=self._forms.get(found.message.form_type, found.message.form_version),
             values=values,
             recipients=((to, Stage.S1),),
             attachments=tuple(stored),

@@ -210,7 +210,7 @@ def _row(letter: Letter, sealed: Sealed, case: Case) -> Envelope:
 
 
 def _files(letters: Sequence[Letter], attachments: Sequence[Stored]) -> tuple[EnvelopeAttachment, ...]:
-    blobs = {stored.file.id: stored.row.blob for stored in attachments}
+    blobs = {stored.file.id: stored.blob for stored in attachments}
     return tuple(
         EnvelopeAttachment(
             administration=letter.keeper,

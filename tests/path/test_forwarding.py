@@ -11,8 +11,10 @@ from gateway.errors import ConflictError, ForbiddenError, NotFoundError, Recipie
 from gateway.model.base import InboxId
 from gateway.model.classes import Category
 from gateway.model.path import Receipt
+from gateway.neighbours import ArrivedFile
 from gateway.states import DeliveryState
 from tests.county import ALVESTA, SEAT_E, County, a_county
+from tests.neighbours import an_arrival, seen_from
 
 REGISTRATOR = InboxId("vaxjo.registrator")
 INTAKE = InboxId("vaxjo.barnfamilj.mottagning")
@@ -98,3 +100,24 @@ async def test_forwarding_needs_a_fresh_factor_though_nothing_is_shown(county: C
         await county.gateway.forwarding.forward(registrator, envelope, INTAKE)
     await county.step_up(registrator, REGISTRATOR)
     assert (await county.gateway.forwarding.forward(registrator, envelope, INTAKE)).message
+
+
+async def test_the_files_of_what_came_from_outside_go_along_when_it_is_forwarded() -> None:
+    """They were never in a draft of ours: forwarding dropped them in silence."""
+    async with a_county(directory=seen_from({"vaxjo.nav"})) as county:
+        plan = b"".join([piece async for piece in pdf()])
+        arrived = an_arrival(
+            ALVESTA, REGISTRATOR, files=(ArrivedFile(name="plan.pdf", media_type="application/pdf", octets=plan),)
+        )
+        assert (await county.gateway.intake.take(arrived)).taken
+        registrator = await county.sign_in("vx-reg")
+        [line] = await county.store.inbox_page(REGISTRATOR, after=None, limit=5)
+        targets = await county.gateway.forwarding.targets(registrator, REGISTRATOR, line.form_type)
+        assert INTAKE in {box.id for box in targets}
+        forwarded = await county.gateway.forwarding.forward(registrator, line.envelope, INTAKE)
+        await county.deliver()
+        opened = await county.open(await county.sign_in("vx-bf"), INTAKE, forwarded.message)
+        [file] = opened.opened.attachments
+        reader = await county.sign_in("vx-bf")
+        _, stream = await county.gateway.opening.attachment(reader, opened.envelope.id, file.id)
+        assert (file.name, b"".join([piece async for piece in stream])) == ("plan.pdf", plan)
