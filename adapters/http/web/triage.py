@@ -56,7 +56,7 @@ async def show(call: Call) -> web.Response:
         boxes=mine,
         waiting=desk.waiting,
         late={row.envelope for row in desk.waiting if late(row, now)},
-        reasons={row.envelope: _came_back(row) for row in desk.waiting if row.reason},
+        came_back={row.envelope for row in desk.waiting if row.reason},
         ordered=desk.ordered,
         names={inbox.id: inbox.name for inbox in directory.inboxes.values()},
         organisations={
@@ -110,7 +110,7 @@ async def _one_page(call: Call, faults: list[FieldError] | None = None) -> web.R
         organisation=directory.administration(sender.administration).name,
         addressed=directory.inbox(row.addressed).name if row.addressed != row.inbox else "",
         chosen=directory.inbox(row.to).name if row.to else "",
-        came_back=_came_back(row) if row.reason else "",
+        came_back=call.tr(_came_back(row)) if row.reason else "",
         together=len(together),
         targets=[(one.id, f"{one.name}, {directory.administration(one.administration).name}") for one in targets],
         waits=row.state is HeldState.WAITING,
