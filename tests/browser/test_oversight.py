@@ -23,7 +23,7 @@ roles = ["case_worker"]
 
 @pytest.mark.parametrize("javascript", [True, False])
 def test_a_reviewer_narrows_the_log_opens_a_row_and_fetches_its_proof(
-    page_as: Callable[..., Page], javascript: bool
+    page_as: Callable[..., Page], site: Site, javascript: bool
 ) -> None:
     page = page_as("gransk", java_script_enabled=javascript)
     page.goto("/")
@@ -40,8 +40,10 @@ def test_a_reviewer_narrows_the_log_opens_a_row_and_fetches_its_proof(
     assert fetched.value.suggested_filename.startswith("sambud-bevis-")
     assert fetched.value.path().read_text("utf-8").startswith("c2sp.org/tlog-proof@v1\n")
     page.get_by_role("link", name="Till loggen").click()
+    page.get_by_text("Ta ut raderna som fil").click()
+    page.get_by_label("Kod", exact=True).fill(site.code("gransk"))
     with page.expect_download() as exported:
-        page.get_by_role("link", name="Hämta raderna som fil (CSV)").click()
+        page.get_by_role("button", name="Hämta raderna som fil (CSV)").click()
     assert exported.value.path().read_bytes().startswith(b"\xef\xbb\xbfNr;Tid;")
 
 

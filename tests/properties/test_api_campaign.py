@@ -27,7 +27,8 @@ from adapters.http.server import application, listening
 from adapters.sql.sqlite import SqliteStore
 from gateway.directory_file import user_id
 from gateway.errors import GatewayError
-from gateway.model.identity import User, UserState
+from gateway.model.base import UserId
+from gateway.model.identity import MembershipState, User, UserState
 from gateway.ports import Insert, Work
 from tests.api_examples import EXAMPLES, Maker
 from tests.clock import ManualClock
@@ -64,7 +65,7 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def token(self, login: str) -> str:
-        """A session that is alive: a campaign ends sessions, locks accounts and disables them."""
+        """A session that is alive, of a member: a campaign ends sessions, disables accounts and takes members out."""
         return str(self.run(self._token(login)))
 
     async def _token(self, login: str) -> str:
@@ -74,6 +75,7 @@ class Served:
                 await gateway.sessions.authenticate(self.tokens[login])
             except GatewayError:
                 del self.tokens[login]
+        await self._let_in_again(user_id(login))
         if login not in self.tokens:
             user = await self.county.store.get(User, user_id(login))
             assert user is not None
@@ -85,6 +87,17 @@ class Served:
             await self.county.store.commit(Work(changes=(Insert(row),)))
             self.tokens[login] = token
         return self.tokens[login]
+
+    async def _let_in_again(self, user: UserId) -> None:
+        members, directory = self.county.gateway.members, await self.county.gateway.directory.current()
+        for row in await self.county.store.memberships_of(user):
+            if row.state is MembershipState.REMOVED:
+                inbox = directory.inbox(row.inbox)
+                present = [one for one in await members.members(inbox.id) if one.state is MembershipState.ACTIVE]
+                by = await self.county.store.get(User, present[0].user)
+                assert by is not None
+                await members.propose(inbox, user, row.role, by=None)
+                await members.admit(inbox, user, by=by)
 
 
 @pytest.fixture
