@@ -64,7 +64,7 @@ async def _step_up(county: County, signed: Signed) -> None:
     county.skew[0] += STEP_US
     code = code_for(county.seeds[READER], county.gateway.ports.clock.now())
     known = await county.gateway.directory.current()
-    await county.gateway.sessions.step_up(signed, known.inbox(RECIPIENT), code)
+    await county.gateway.windows.open(signed, known.inbox(RECIPIENT), code)
 
 
 @asynccontextmanager

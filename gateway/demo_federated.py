@@ -182,7 +182,7 @@ class FederatedWalk:
         self.advance(STEP_US)
         code = code_for(side.credentials[signed.user.login].seed, side.gateway.ports.clock.now())
         directory = await side.gateway.directory.current()
-        await side.gateway.sessions.step_up(signed, directory.inbox(inbox), code)
+        await side.gateway.windows.open(signed, directory.inbox(inbox), code)
 
     def _consent(self) -> dict[str, Any]:
         units = ("vaxjo.vuxen", "ekeliden", "novus")

@@ -22,7 +22,8 @@ from gateway.integrity import Integrity
 from gateway.model.base import MINUTE, AdministrationId, Instant
 from gateway.model.identity import Act, ActGrant
 from gateway.ports import Change, Clock, Insert, Store, Update
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
+from gateway.windows import Windows
 
 GRANT_LASTS: Final = 2 * MINUTE
 
@@ -47,10 +48,10 @@ NEXT_STEP: Final = "Inget har lämnats ut. Ange nästa kod från din app och fö
 class Grants:
     """Gives grants for codes, and spends them."""
 
-    def __init__(self, store: Store, integrity: Integrity, sessions: Sessions, auditor: Auditor, clock: Clock) -> None:
+    def __init__(self, store: Store, integrity: Integrity, windows: Windows, auditor: Auditor, clock: Clock) -> None:
         self._store = store
         self._integrity = integrity
-        self._sessions = sessions
+        self._windows = windows
         self._alarms = Alarms(store, integrity, auditor, clock)
         self._auditor = auditor
         self._clock = clock
@@ -71,7 +72,7 @@ class Grants:
         async def permitted(now: Instant) -> Sequence[Change]:
             return [await self._granted(signed, act, one, now) for one in objects]
 
-        now = await self._sessions.with_code(
+        now = await self._windows.with_code(
             signed,
             code,
             permitted,

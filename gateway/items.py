@@ -24,9 +24,10 @@ from gateway.opening import OpenedMessage
 from gateway.ports import Store
 from gateway.queue import Queue
 from gateway.rights import Rights, Standing
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
 from gateway.sheets import Note, Notes
 from gateway.states import AnswerState, CaseState, DeliveryState, TaskState
+from gateway.windows import Windows
 from gateway.worklist import WorkLine
 
 MOST_LISTED = 200
@@ -95,7 +96,7 @@ class Items:
         self,
         store: Store,
         rights: Rights,
-        sessions: Sessions,
+        windows: Windows,
         cases: Cases,
         queue: Queue,
         notes: Notes,
@@ -103,7 +104,7 @@ class Items:
     ) -> None:
         self._store = store
         self._rights = rights
-        self._sessions = sessions
+        self._windows = windows
         self._cases = cases
         self._queue = queue
         self._notes = notes
@@ -140,7 +141,7 @@ class Items:
             inbox=standing.inbox,
             case=case,
             line=await self._queue.task(signed, envelope) if task else None,
-            window=await self._sessions.window(signed, standing.inbox),
+            window=await self._windows.current(signed, standing.inbox),
             answer=answer,
             notes=await self._notes.read(signed, inbox, case.id) if works else (),
             readers=await self._readers(envelope),

@@ -63,6 +63,7 @@ from gateway.quarantine import Quarantine, by_member
 from gateway.rights import Rights, Standing
 from gateway.sessions import Sessions, Signed
 from gateway.states import CaseEvent, CaseState, DeliveryEvent, DeliveryState, RecallState
+from gateway.windows import Windows
 
 #: All openings of a session in one inbox count in one row, and of those that commit together one wins: a page that
 #: fetches twenty files at once needs as many rounds.
@@ -88,6 +89,7 @@ class Opening:
         blobs: Blobs,
         rights: Rights,
         sessions: Sessions,
+        windows: Windows,
         decider: Decider,
         consents: Consents,
         forms: FormCatalogue,
@@ -106,6 +108,7 @@ class Opening:
         self._blobs = blobs
         self._rights = rights
         self._sessions = sessions
+        self._windows = windows
         self._decider = decider
         self._consents = consents
         self._forms = forms
@@ -347,7 +350,7 @@ class Opening:
             await self._refused(standing, envelope, decision.rules)
             raise
         before = await self._store.get(Reading, envelope.id, standing.signed.user.id)
-        window = await self._sessions.use_window(
+        window = await self._windows.use(
             standing.signed, standing.inbox, at=now, last_read=before.last_at if before else None
         )
         return (*standing.facts, *decision.facts, asked_back), list(window)

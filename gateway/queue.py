@@ -31,9 +31,10 @@ from gateway.ports import Assessment, Clock, Cursor, Delete, Insert, Priority, S
 from gateway.recalls import closed
 from gateway.rights import Rights, Standing
 from gateway.search import marked
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
 from gateway.sheets import Sheets, text_of
 from gateway.states import TASK, AnswerState, TaskEvent, TaskState, step
+from gateway.windows import Windows
 from gateway.worklist import View as View
 from gateway.worklist import Waits as Waits
 from gateway.worklist import WorkLine as WorkLine
@@ -52,7 +53,7 @@ class Queue:
         self,
         store: Store,
         rights: Rights,
-        sessions: Sessions,
+        windows: Windows,
         opening: Opening,
         sheets: Sheets,
         vault: Vault,
@@ -62,7 +63,7 @@ class Queue:
     ) -> None:
         self._store = store
         self._rights = rights
-        self._sessions = sessions
+        self._windows = windows
         self._opening = opening
         self._sheets = sheets
         self._vault = vault
@@ -91,7 +92,7 @@ class Queue:
                 Among what is done, the newest 1,000 are looked at.
         """
         standing = await self._rights.act(signed, inbox, AccessAction.LIST_INBOX)
-        priorities = await self._sessions.window(signed, standing.inbox) is not None
+        priorities = await self._windows.current(signed, standing.inbox) is not None
         tasks = await self._store.open_tasks(inbox, limit=MOST_OPEN)
         lines = [await self._line(standing, task, priorities=priorities) for task in tasks]
         views = [views_of(line, signed) for line in lines]
@@ -122,7 +123,7 @@ class Queue:
         """
         task = await self._task(envelope)
         standing = await self._rights.act(signed, task.inbox, AccessAction.LIST_INBOX, absent=_absent())
-        priorities = await self._sessions.window(signed, standing.inbox) is not None
+        priorities = await self._windows.current(signed, standing.inbox) is not None
         return await self._line(standing, task, priorities=priorities)
 
     # --- acts --------------------------------------------------------------------------------------------------------

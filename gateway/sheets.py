@@ -20,7 +20,8 @@ from gateway.model.path import CaseParty
 from gateway.model.queue import Sheet, Worksheet
 from gateway.ports import Clock, Insert, Store, Work, Worksheets
 from gateway.rights import Rights, Standing
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
+from gateway.windows import Windows
 
 MAX_NOTE: Final = 4000
 NOTE_TRIES: Final = 5
@@ -100,10 +101,10 @@ class Sheets:
 class Notes:
     """Internal notes about a case, for the members of one inbox."""
 
-    def __init__(self, store: Store, rights: Rights, sessions: Sessions, sheets: Sheets, auditor: Auditor) -> None:
+    def __init__(self, store: Store, rights: Rights, windows: Windows, sheets: Sheets, auditor: Auditor) -> None:
         self._store = store
         self._rights = rights
-        self._sessions = sessions
+        self._windows = windows
         self._sheets = sheets
         self._auditor = auditor
 
@@ -164,7 +165,7 @@ class Notes:
         standing = await self._rights.act(signed, inbox, AccessAction.WRITE_NOTE)
         if await self._store.get(CaseParty, case, inbox) is None:
             raise NotFoundError("no such case", swedish="Ärendet finns inte, eller är inte ert.")
-        if await self._sessions.window(signed, standing.inbox) is None:
+        if await self._windows.current(signed, standing.inbox) is None:
             raise StepUpRequiredError(
                 "a fresh factor is needed",
                 swedish="Ange en ny kod för att läsa i den här inkorgen.",

@@ -37,8 +37,9 @@ from gateway.model.path import Arrival, Envelope, Held
 from gateway.neighbours import Reason
 from gateway.ports import Clock, Delete, Sealer, ShredKeys, Store, Update, Work
 from gateway.rights import Rights, Standing
-from gateway.sessions import Sessions, Signed
+from gateway.sessions import Signed
 from gateway.states import HELD, HeldEvent, HeldState, step
+from gateway.windows import Windows
 
 MOST_SHOWN: Final = 200
 BATCH: Final = 20
@@ -61,7 +62,7 @@ class Triage:
         self,
         store: Store,
         rights: Rights,
-        sessions: Sessions,
+        windows: Windows,
         directory: Directory,
         integrity: Integrity,
         holding: Holding,
@@ -71,7 +72,7 @@ class Triage:
     ) -> None:
         self._store = store
         self._rights = rights
-        self._sessions = sessions
+        self._windows = windows
         self._directory = directory
         self._integrity = integrity
         self._holding = holding
@@ -135,7 +136,7 @@ class Triage:
                 next_step="Välj en inkorg i listan. Meddelandet ligger kvar.",
             )
         now = self._clock.now()
-        window = await self._sessions.use_window(signed, standing.inbox, at=now)
+        window = await self._windows.use(signed, standing.inbox, at=now)
         chosen = dataclasses.replace(
             row,
             to=to,

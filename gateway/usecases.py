@@ -96,6 +96,7 @@ from gateway.systems import Systems
 from gateway.traffic import Traffic
 from gateway.triage import Placing, Triage
 from gateway.watching import Watching
+from gateway.windows import Windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,7 @@ class Gateway:
     accounts: Accounts
     sign_in: SignIn
     sessions: Sessions
+    windows: Windows
     grants: Grants
     members: Members
     rights: Rights
@@ -210,8 +212,9 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     auditor = Auditor(chosen.log_name, store, vault, ports.shred, clock, metrics=metrics)
     directory = Directory(store, integrity)
     factors = Factors(vault, integrity, window=chosen.totp_window)
-    sessions = Sessions(store, integrity, factors, auditor, clock, chosen.rules, metrics=metrics)
-    grants = Grants(store, integrity, sessions, auditor, clock)
+    sessions = Sessions(store, integrity, auditor, clock, chosen.rules)
+    windows = Windows(store, integrity, factors, auditor, clock, chosen.rules, metrics=metrics)
+    grants = Grants(store, integrity, windows, auditor, clock)
     lane = PasswordLane(vault)
     members = Members(store, ports.maker, integrity, auditor, clock)
     decider = Decider(ports.policy)
@@ -259,6 +262,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ports.blobs,
         rights,
         sessions,
+        windows,
         decider,
         consents,
         forms,
@@ -288,8 +292,8 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         auditor,
         clock,
     )
-    queue = Queue(store, rights, sessions, opening, sheets, vault, ports.priority, auditor, clock)
-    notes, guard, presence = Notes(store, rights, sessions, sheets, auditor), Guard(store), Presence(clock)
+    queue = Queue(store, rights, windows, opening, sheets, vault, ports.priority, auditor, clock)
+    notes, guard, presence = Notes(store, rights, windows, sheets, auditor), Guard(store), Presence(clock)
     integrator = Integrator(store, ports.tiles, vault, auditor, clock, metrics=metrics)
     register = Register(store, ports.maker, integrity, directory, members, accounts, auditor, forms, clock)
     review = Review(store, ports.tiles, vault, auditor, rights, grants)
@@ -348,6 +352,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         accounts=accounts,
         sign_in=sign_in,
         sessions=sessions,
+        windows=windows,
         grants=grants,
         members=members,
         rights=rights,
@@ -384,7 +389,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         notice_choices=NoticeChoices(store, noticing, vault, auditor, clock),
         intake=intake,
         holding=holding,
-        triage=Triage(store, rights, sessions, directory, integrity, holding, ports.sealer, auditor, clock),
+        triage=Triage(store, rights, windows, directory, integrity, holding, ports.sealer, auditor, clock),
         placing=placing,
         bell=bell,
         opening=opening,
@@ -392,7 +397,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         queue=queue,
         casework=Casework(store, rights, directory, members, cases, drafts, attachments, forms, opening, queue, clock),
         notes=notes,
-        items=Items(store, rights, sessions, cases, queue, notes, guard),
+        items=Items(store, rights, windows, cases, queue, notes, guard),
         replies=Replies(store, rights, answers, sending, forms, guard, presence, clock),
         forwarding=Forwarding(store, rights, cases, forms, opening, sending, sealing, acceptance, clock),
         retries=Retries(store, rights, integrity, channels, auditor, clock),

@@ -110,7 +110,7 @@ class Maker:
     async def window(self, login: str, inbox: InboxId) -> None:
         """A window for reading in `inbox`, for the session that `login` keeps."""
         directory = await self.gateway.directory.current()
-        await self.gateway.sessions.step_up(await self.signed(login), directory.inbox(inbox), self.code(login))
+        await self.gateway.windows.open(await self.signed(login), directory.inbox(inbox), self.code(login))
 
     async def case(self) -> CaseId:
         case, _ = await self.county.consented_case(await self.signed("al-sos"))

@@ -67,7 +67,7 @@ class County:
         self.clock.advance(MINUTE // 2)
         code = code_for(self.seeds[signed.user.login], self.clock.now())
         directory = await self.gateway.directory.current()
-        await self.gateway.sessions.step_up(signed, directory.inbox(inbox), code)
+        await self.gateway.windows.open(signed, directory.inbox(inbox), code)
 
     async def permit_print(self, signed: Signed, inbox: InboxId, delivery: str) -> None:
         """The code that a print asks for."""

@@ -28,6 +28,7 @@ from gateway.model.directory import Inbox
 from gateway.model.identity import MembershipRole, User
 from gateway.ports import Delete, Insert, Store, Work
 from gateway.sessions import SessionRules, Sessions, Signed
+from gateway.windows import Windows
 from keys.keyring import Keyring
 from keys.vault import KeyVault
 from tests.clock import ManualClock
@@ -78,7 +79,8 @@ class People:
         self.auditor = an_auditor(world, self.vault)
         self.factors = Factors(self.vault, self.integrity, window=window)
         self.lane = PasswordLane(self.vault)
-        self.sessions = Sessions(self.store, self.integrity, self.factors, self.auditor, self.clock, rules)
+        self.sessions = Sessions(self.store, self.integrity, self.auditor, self.clock, rules)
+        self.windows = Windows(self.store, self.integrity, self.factors, self.auditor, self.clock, rules)
         self.sign_in = SignIn(
             self.store,
             self.vault,

@@ -26,7 +26,7 @@ async def test_of_a_hundred_parallel_uses_of_a_code_one_succeeds_on_every_store(
             signed = await county.gateway.sessions.still_active(signed)
             code = code_for(county.seeds["al-sos"], clock.now())
             results = await asyncio.gather(
-                *(county.gateway.sessions.step_up(signed, inbox, code) for _ in range(100)), return_exceptions=True
+                *(county.gateway.windows.open(signed, inbox, code) for _ in range(100)), return_exceptions=True
             )
             assert sum(isinstance(result, StepUpWindow) for result in results) == 1
     print(f"F02: {ROUNDS} x 100 parallel step-ups on {type(store).__name__}, {ROUNDS} accepted")

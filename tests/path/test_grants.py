@@ -123,7 +123,7 @@ async def test_a_code_works_for_one_thing_and_a_wrong_one_for_nothing(county: Co
     worker, delivery = await taken(county)
     code = next_code(county, "al-sos")
     directory = await county.gateway.directory.current()
-    await county.gateway.sessions.step_up(worker, directory.inbox(ALVESTA), code)
+    await county.gateway.windows.open(worker, directory.inbox(ALVESTA), code)
     for wrong in (code, "000000", ""):
         with pytest.raises(SignInError):
             await county.gateway.printing.permit(worker, ALVESTA, delivery.id, wrong)

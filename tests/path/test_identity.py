@@ -87,7 +87,7 @@ async def uses(place: str, people: People, person: Person, sessions: list[Signed
         people = people.restarted(window=1)
     if place.startswith("sign-in"):
         return await people.sign_in.sign_in(LOGIN, PASSWORD, code)
-    return await people.sessions.step_up(sessions["another" in place], INBOX, code)
+    return await people.windows.open(sessions["another" in place], INBOX, code)
 
 
 async def used_twice(order: str, first: str, again: str) -> bool:
@@ -152,7 +152,7 @@ async def test_of_a_hundred_parallel_step_ups_with_one_code_one_succeeds(people:
     inboxes = [dataclasses.replace(INBOX, id=InboxId(f"inbox.{turn}")) for turn in range(100)]
 
     results = await asyncio.gather(
-        *(processes[turn % 2].sessions.step_up(signed, inbox, code) for turn, inbox in enumerate(inboxes)),
+        *(processes[turn % 2].windows.open(signed, inbox, code) for turn, inbox in enumerate(inboxes)),
         return_exceptions=True,
     )
 
@@ -167,7 +167,7 @@ async def test_parallel_guesses_meet_the_same_limit_as_guesses_in_a_row(people: 
     signed = await people.signed_in(person)
 
     results = await asyncio.gather(
-        *(people.sessions.step_up(signed, INBOX, f"{guess:06}") for guess in range(50)), return_exceptions=True
+        *(people.windows.open(signed, INBOX, f"{guess:06}") for guess in range(50)), return_exceptions=True
     )
 
     looked_at = [result for result in results if isinstance(result, SignInError)]
@@ -275,7 +275,7 @@ async def test_wrong_codes_at_step_up_delay_the_next_sign_in_too(people: People)
     signed = await people.signed_in(person)
     for _ in range(5):
         with pytest.raises(SignInError):
-            await people.sessions.step_up(signed, INBOX, "000000")
+            await people.windows.open(signed, INBOX, "000000")
 
     with pytest.raises(TooManyAttemptsError):
         await people.enters(person)

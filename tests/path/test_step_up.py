@@ -20,7 +20,8 @@ from gateway.errors import (
 from gateway.model.base import DAY, MINUTE, InboxId, Instant, UserId
 from gateway.model.identity import StepUpWindow
 from gateway.ports import Delete, Insert, Work
-from gateway.sessions import SIGN_IN_FACTOR, SessionRules, Signed
+from gateway.sessions import SessionRules, Signed
+from gateway.windows import SIGN_IN_FACTOR
 from tests.people import STEP, People, Person, by_sql
 from tests.world import an_inbox
 
@@ -42,7 +43,7 @@ async def person(people: People) -> Person:
 async def opens(people: People, signed: Signed, inbox: InboxId = INBOX.id) -> None:
     """Count an opening, as the opening's own transaction does."""
     target = dataclasses.replace(INBOX, id=inbox)
-    changes = await people.sessions.use_window(signed, target, at=people.clock.now())
+    changes = await people.windows.use(signed, target, at=people.clock.now())
     assert changes
     await people.store.commit(Work(changes=changes))
 
@@ -53,7 +54,7 @@ async def stepped_up(people: People, person: Person) -> Signed:
     people.clock.advance(10 * MINUTE)
     await people.sessions.still_active(signed)
     people.clock.advance(10 * MINUTE)
-    await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    await people.windows.open(signed, INBOX, person.code(people.clock.now()))
     people.clock.advance(STEP)
     return signed
 
@@ -65,12 +66,12 @@ async def test_the_factor_used_at_sign_in_opens_the_first_inbox_for_fifteen_minu
     await opens(people, signed)
     people.clock.set(Instant(signed.session.started_at + 15 * MINUTE - 1))
     await opens(people, signed)
-    assert await people.sessions.window(signed, INBOX)
+    assert await people.windows.current(signed, INBOX)
 
     people.clock.advance(1)
     with pytest.raises(StepUpRequiredError):
         await opens(people, signed)
-    assert await people.sessions.window(signed, INBOX) is None
+    assert await people.windows.current(signed, INBOX) is None
 
 
 async def test_it_opens_the_first_inbox_only(people: People, person: Person) -> None:
@@ -84,8 +85,8 @@ async def test_it_opens_the_first_inbox_only(people: People, person: Person) -> 
 async def test_of_two_inboxes_opened_at_once_with_the_sign_in_factor_one_opens(people: People, person: Person) -> None:
     signed = await people.signed_in(person)
     at = people.clock.now()
-    one = await people.sessions.use_window(signed, INBOX, at=at)
-    other = await people.sessions.use_window(signed, OTHER, at=at)
+    one = await people.windows.use(signed, INBOX, at=at)
+    other = await people.windows.use(signed, OTHER, at=at)
 
     await people.store.commit(Work(changes=one))
     with pytest.raises(ConflictError):
@@ -131,7 +132,7 @@ async def test_the_length_of_a_window_is_a_setting(minutes: int) -> None:
     people = await People.in_a_world(rules=SessionRules(window=minutes * MINUTE))
     person = await people.person(LOGIN)
     signed = await people.signed_in(person)
-    window = await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    window = await people.windows.open(signed, INBOX, person.code(people.clock.now()))
 
     assert window.ends_at - window.opened_at == minutes * MINUTE
 
@@ -182,7 +183,7 @@ async def test_a_window_ends_with_its_session(people: People, person: Person) ->
 async def test_a_new_code_renews_the_window(people: People, person: Person) -> None:
     signed = await stepped_up(people, person)
     people.clock.advance(14 * MINUTE)
-    await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    await people.windows.open(signed, INBOX, person.code(people.clock.now()))
     people.clock.advance(14 * MINUTE)
 
     await opens(people, signed)
@@ -193,7 +194,7 @@ async def test_a_wrong_code_opens_nothing_and_is_logged(people: People, person: 
     signed = await people.signed_in(person)
 
     with pytest.raises(SignInError):
-        await people.sessions.step_up(signed, INBOX, code)
+        await people.windows.open(signed, INBOX, code)
 
     assert people.store._rows(StepUpWindow) == []
     assert ("step_up_failed", "deny", INBOX.id) in await people.told()
@@ -205,7 +206,7 @@ async def test_a_step_up_rests_on_the_user_as_read(people: People, person: Perso
     await people.accounts.disable(person.user.id, by=person.user)
 
     with pytest.raises(DecisionStaleError):
-        await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+        await people.windows.open(signed, INBOX, person.code(people.clock.now()))
     assert people.store._rows(StepUpWindow) == []
 
 
@@ -216,7 +217,7 @@ async def test_an_altered_window_is_not_repaired_in_silence_by_a_new_code(people
     await by_sql(people.store, row, ends_at=Instant(2**60))
 
     with pytest.raises(IntegrityError):
-        await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+        await people.windows.open(signed, INBOX, person.code(people.clock.now()))
     assert len(await people.alarms()) == 1
 
 
@@ -225,7 +226,7 @@ async def test_a_colleagues_code_opens_nothing(people: People, person: Person) -
     colleague = await people.person("kollega")
 
     with pytest.raises(SignInError):
-        await people.sessions.step_up(signed, INBOX, colleague.code(people.clock.now()))
+        await people.windows.open(signed, INBOX, colleague.code(people.clock.now()))
 
 
 async def test_a_replaced_factor_opens_nothing_for_24_hours(people: People, person: Person) -> None:
@@ -236,7 +237,7 @@ async def test_a_replaced_factor_opens_nothing_for_24_hours(people: People, pers
     signed = Signed(person.user, session)
 
     with pytest.raises(SignInError):
-        await people.sessions.step_up(signed, INBOX, dataclasses.replace(person, seed=seed).code(people.clock.now()))
+        await people.windows.open(signed, INBOX, dataclasses.replace(person, seed=seed).code(people.clock.now()))
 
 
 async def test_openings_are_counted_and_beyond_the_limit_is_one_alarm_and_a_new_code() -> None:
@@ -251,7 +252,7 @@ async def test_openings_are_counted_and_beyond_the_limit_is_one_alarm_and_a_new_
             await opens(people, signed)
     assert await people.alarms() == [("bulk-opening", INBOX.id)]
 
-    await people.sessions.step_up(signed, INBOX, person.code(people.clock.now()))
+    await people.windows.open(signed, INBOX, person.code(people.clock.now()))
     await opens(people, signed)
 
 
@@ -268,7 +269,7 @@ async def test_parallel_openings_are_all_counted(people: People, person: Person)
     signed = await people.signed_in(person)
     await opens(people, signed)
     at = people.clock.now()
-    twice = [await people.sessions.use_window(signed, INBOX, at=at) for _ in range(2)]
+    twice = [await people.windows.use(signed, INBOX, at=at) for _ in range(2)]
 
     await people.store.commit(Work(changes=twice[0]))
     with pytest.raises(ConflictError):
@@ -329,7 +330,7 @@ async def test_twenty_openings_of_one_session_at_once_are_each_counted_once() ->
         for _ in range(2):
             opened = await asyncio.gather(*(county.open(chief, SEAT_E, message) for message in messages))
             seat = (await county.gateway.directory.current()).inbox(SEAT_E)
-            window = await county.gateway.sessions.window(chief, seat)
+            window = await county.gateway.windows.current(chief, seat)
             assert len(opened) == 20
             assert window is not None
             assert window.openings == 20

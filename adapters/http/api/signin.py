@@ -100,7 +100,7 @@ async def _end(call: Call, signed: Signed, shown: str) -> None:
 async def step_up(call: Call) -> Window:
     body: Code = call.body
     standing = await call.gateway.rights.act(call.signed, InboxId(call.part("inbox")), AccessAction.LIST_INBOX)
-    window = await call.gateway.sessions.step_up(call.signed, standing.inbox, body.code)
+    window = await call.gateway.windows.open(call.signed, standing.inbox, body.code)
     return Window(inbox=window.inbox, ends_at=window.ends_at)
 
 

@@ -51,7 +51,7 @@ def with_window(handler: Handler) -> Handler:
         if code := "".join(call.field(CODE).split()):
             standing = await call.gateway.rights.act(call.signed, inbox, AccessAction.LIST_INBOX)
             try:
-                await call.gateway.sessions.step_up(call.signed, standing.inbox, code)
+                await call.gateway.windows.open(call.signed, standing.inbox, code)
             except (SignInError, TooManyAttemptsError) as refused:
                 return await _ask(call, refused.status, code_fault(call, refused))
         try:

@@ -175,7 +175,7 @@ async def place(call: Call, inbox: InboxId) -> tuple[Inbox, Snapshot, Instant | 
     """The inbox, the directory around it, and until when it is open for the caller."""
     directory = await call.gateway.directory.current()
     box = directory.inbox(inbox)
-    window = await call.gateway.sessions.window(call.signed, box)
+    window = await call.gateway.windows.current(call.signed, box)
     return box, directory, window.ends_at if window else None
 
 

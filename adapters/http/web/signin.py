@@ -137,7 +137,7 @@ async def step_up(call: Call) -> web.Response:
     next_ = security.local_path(call.field("next"))
     standing = await call.gateway.rights.act(call.signed, InboxId(call.part("inbox")), AccessAction.LIST_INBOX)
     try:
-        await call.gateway.sessions.step_up(call.signed, standing.inbox, "".join(call.field("code").split()))
+        await call.gateway.windows.open(call.signed, standing.inbox, "".join(call.field("code").split()))
     except SignInError as refused:
         text = call.tr("Koden stämde inte eller har redan använts. Vänta på nästa kod i appen och försök igen.")
         return await _step_up_page(call, next_, status=refused.status, fault=text)
@@ -159,7 +159,7 @@ async def _step_up_page(call: Call, next_: str, *, status: int = 200, fault: str
         inbox=standing.inbox,
         next=next_,
         minutes=call.gateway.options.rules.window // (60 * SECOND),
-        open_until=await call.gateway.sessions.window(call.signed, standing.inbox),
+        open_until=await call.gateway.windows.current(call.signed, standing.inbox),
         back=Link("/", call.tr("Tillbaka")),
     )
 
