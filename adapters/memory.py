@@ -253,6 +253,14 @@ class MemoryStore:
         found = [row for row in self._rows(identity.Session) if row.user == user]
         return sorted(found, key=lambda row: (-row.started_at, row.id))
 
+    async def lapsed_windows(self, *, before: Instant, limit: int) -> list[identity.StepUpWindow]:
+        found = [row for row in self._rows(identity.StepUpWindow) if row.ends_at < before]
+        return sorted(found, key=lambda row: (row.ends_at, row.session, row.inbox))[:limit]
+
+    async def lapsed_grants(self, *, before: Instant, limit: int) -> list[identity.ActGrant]:
+        found = [row for row in self._rows(identity.ActGrant) if row.ends_at < before]
+        return sorted(found, key=lambda row: (row.ends_at, row.session, row.act, row.object))[:limit]
+
     async def memberships_of(self, user: UserId) -> list[identity.Membership]:
         return sorted((row for row in self._rows(identity.Membership) if row.user == user), key=lambda row: row.inbox)
 

@@ -23,6 +23,7 @@ from gateway.model.path import Attachment, Draft, FileVerdict
 from gateway.ports import Change, Clock, Cursor, Delete, Insert, Store, Update, Work, Worksheets
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
+from gateway.sweeping import SWEPT_AT_ONCE, remove
 
 MAX_DRAFT_BYTES = 1024 * 1024
 AMEND_TRIES = 5
@@ -219,10 +220,7 @@ class Drafts:
     async def sweep(self) -> int:
         """Remove drafts whose undo time is long over; returns how many. Their files belong to the envelopes now."""
         before = Instant(self._clock.now() - HOUR)
-        gone = await self._store.sent_drafts(before=before, limit=200)
-        if gone:
-            await self._store.commit(Work(changes=tuple(Delete(Draft, (row.id,)) for row in gone)))
-        return len(gone)
+        return await remove(self._store, await self._store.sent_drafts(before=before, limit=SWEPT_AT_ONCE))
 
     async def find(self, signed: Signed, draft: DraftId) -> Draft:
         """The draft, when it stands in an inbox of yours."""

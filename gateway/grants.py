@@ -19,10 +19,11 @@ from gateway.alarms import Alarms
 from gateway.audit import Auditor
 from gateway.errors import ActCodeRequiredError
 from gateway.integrity import Integrity
-from gateway.model.base import MINUTE, AdministrationId, Instant
+from gateway.model.base import DAY, MINUTE, AdministrationId, Instant
 from gateway.model.identity import Act, ActGrant
 from gateway.ports import Change, Clock, Insert, Store, Update
 from gateway.sessions import Signed
+from gateway.sweeping import SWEPT_AT_ONCE, remove
 from gateway.windows import Windows
 
 GRANT_LASTS: Final = 2 * MINUTE
@@ -108,6 +109,11 @@ class Grants:
             raise _needed(Lapse.OVER)
         spent = dataclasses.replace(row, spent=True, version=row.version + 1)
         return Update(await self._integrity.sign(spent))
+
+    async def sweep(self) -> int:
+        """Remove grants that ended over a day ago, spent or not; returns how many."""
+        before = Instant(self._clock.now() - DAY)
+        return await remove(self._store, await self._store.lapsed_grants(before=before, limit=SWEPT_AT_ONCE))
 
     async def _granted(self, signed: Signed, act: Act, object: str, now: Instant) -> Change:
         before = await self._store.get(ActGrant, signed.session.id, act, object)

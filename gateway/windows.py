@@ -17,12 +17,13 @@ from gateway.errors import ConflictError, IntegrityError, SignInError, StepUpReq
 from gateway.factors import Attempts, Factors, too_many
 from gateway.integrity import Integrity
 from gateway.measures import Counted
-from gateway.model.base import Fact, InboxId, Instant, SessionId, fact
+from gateway.model.base import DAY, Fact, InboxId, Instant, SessionId, fact
 from gateway.model.directory import Inbox
 from gateway.model.identity import Factor, FactorKind, StepUpWindow
 from gateway.model.log import LogEntry
 from gateway.ports import UNMEASURED, Change, Clock, Insert, Metrics, Store, Update, Work
 from gateway.sessions import BY_KEY, SessionRules, Signed
+from gateway.sweeping import SWEPT_AT_ONCE, remove
 
 #: The window row that says "the factor used at sign-in has opened its inbox": no inbox has an empty id.
 SIGN_IN_FACTOR: Final = InboxId("")
@@ -160,6 +161,11 @@ class Windows:
             raise _step_up()
         counted = dataclasses.replace(window, openings=window.openings + 1, version=window.version + 1)
         return (Update(await self._integrity.sign(counted)),)
+
+    async def sweep(self) -> int:
+        """Remove windows that ended over a day ago; returns how many. An ended window opens nothing: nobody waits."""
+        before = Instant(self._clock.now() - DAY)
+        return await remove(self._store, await self._store.lapsed_windows(before=before, limit=SWEPT_AT_ONCE))
 
     async def _first(self, signed: Signed, inbox: Inbox, at: Instant) -> tuple[Change, ...]:
         """The factor used at sign-in opens one inbox; the marker's key lets only one commit win."""

@@ -134,7 +134,7 @@ async def notify(gateway: Gateway) -> int:
 
 
 async def sweep(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
-    """Remove what nothing needs any more: blobs that no row names, sent drafts, shred keys that locked nothing."""
+    """Remove what nothing needs: blobs that no row names, sent drafts, what codes once opened, idle shred keys."""
     hour_ago = Instant(gateway.ports.clock.now() - HOUR)
     names = await gateway.ports.blobs.names(before=hour_ago)
     used = await gateway.ports.store.blobs_in_use(names)
@@ -142,4 +142,6 @@ async def sweep(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]
         if name not in used:
             await gateway.ports.blobs.delete(name)
     await gateway.drafts.sweep()
+    await gateway.windows.sweep()
+    await gateway.grants.sweep()
     await sweep_keys(hour_ago)

@@ -140,6 +140,12 @@ class SqlReadings(ABC):
     async def sessions_of(self, user: UserId) -> list[identity.Session]:
         return await self._read("sessions_of", user=user)
 
+    async def lapsed_windows(self, *, before: Instant, limit: int) -> list[identity.StepUpWindow]:
+        return await self._read("lapsed_windows", before=before, limit=limit)
+
+    async def lapsed_grants(self, *, before: Instant, limit: int) -> list[identity.ActGrant]:
+        return await self._read("lapsed_grants", before=before, limit=limit)
+
     async def memberships_of(self, user: UserId) -> list[identity.Membership]:
         return await self._read("memberships_of", user=user)
 

@@ -105,6 +105,17 @@ def _names() -> Any:
     return found.union_all(select(following).where(found.c.log.is_not(None)))
 
 
+def _lapsed(kind: type[Row]) -> Query:
+    table = _t(kind)
+    return Query(
+        _all(kind)
+        .where(table.c.ends_at < bindparam("before"))
+        .order_by(table.c.ends_at, *table.primary_key)
+        .limit(bindparam("limit")),
+        kind,
+    )
+
+
 _found = _names()
 _stands = (
     select(_delivery.c.channel, _delivery.c.state, _delivery.c.reason)
@@ -160,6 +171,8 @@ QUERIES: Final[Mapping[str, Query]] = {
     "sessions_of": _where(
         identity.Session, "user", order=(_t(identity.Session).c.started_at.desc(), _t(identity.Session).c.id)
     ),
+    "lapsed_windows": _lapsed(identity.StepUpWindow),
+    "lapsed_grants": _lapsed(identity.ActGrant),
     "memberships_of": _where(identity.Membership, "user", order=(_t(identity.Membership).c.inbox,)),
     "members_of": _where(identity.Membership, "inbox", order=(_t(identity.Membership).c.user,)),
     "administration_keys": _where(keys.AdministrationKey, "administration"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,10 +24,12 @@ from gateway.model.base import (
     Instant,
     MessageId,
     Row,
+    SessionId,
     UserId,
     fact,
 )
 from gateway.model.directory import Listing
+from gateway.model.identity import Act, ActGrant, StepUpWindow
 from gateway.model.log import AuditLeaf, AuditSide, LogEntry
 from gateway.model.notices import NoticeKind, NoticeMail, NoticeState
 from gateway.model.path import Case, CaseParty, Channel, Delivery, IdempotencyRecord
@@ -419,3 +422,39 @@ async def test_what_a_system_sent_and_has_not_let_go_is_listed_newest_first(stor
     gone = dataclasses.replace(found[0], gone=True, version=2)
     await store.commit(Work(changes=(Update(gone),)))
     assert [row.id for row in await store.system_messages(UserId("one"), limit=10)] == ["one-0"]
+
+
+def _window(number: int) -> StepUpWindow:
+    return StepUpWindow(
+        administration=NAV,
+        session=SessionId(f"s{number}"),
+        inbox=InboxId("vaxjo.nav.inbox"),
+        user=UserId("u"),
+        opened_at=Instant(1),
+        ends_at=Instant(1_000 - number),
+    )
+
+
+def _grant(number: int) -> ActGrant:
+    return ActGrant(
+        administration=NAV,
+        session=SessionId(f"s{number}"),
+        act=Act.PRINT,
+        object="paper",
+        user=UserId("u"),
+        given_at=Instant(1),
+        ends_at=Instant(1_000 - number),
+        spent=bool(number % 2),
+    )
+
+
+@pytest.mark.parametrize(("made", "query"), [(_window, "lapsed_windows"), (_grant, "lapsed_grants")])
+async def test_what_ended_before_an_instant_is_found_the_oldest_first(
+    store: Store, made: Callable[[int], StepUpWindow | ActGrant], query: str
+) -> None:
+    rows = [made(number) for number in range(4)]
+    await store.commit(Work(changes=tuple(Insert(row) for row in rows)))
+    found = getattr(store, query)
+    assert await found(before=Instant(1_000), limit=50) == [rows[3], rows[2], rows[1]]
+    assert await found(before=Instant(1_000), limit=2) == [rows[3], rows[2]]
+    assert await found(before=Instant(997), limit=50) == []

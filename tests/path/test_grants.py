@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.factors import FREE_FAILURES, code_for
 from gateway.grants import GRANT_LASTS, Lapse
-from gateway.model.base import MINUTE, SECOND
+from gateway.model.base import DAY, MINUTE, SECOND
 from gateway.model.identity import Act, ActGrant
 from gateway.model.log import AuditSide
 from gateway.model.path import Delivery
@@ -104,6 +104,17 @@ async def test_a_paper_and_each_of_its_files_are_printed_once_with_one_code(coun
     assert b"".join([piece async for piece in stream]).startswith(b"%PDF")
     with pytest.raises(ActCodeRequiredError):
         await county.gateway.printing.file(worker, ALVESTA, delivery.id, file.id)
+
+
+async def test_a_grant_goes_a_day_after_it_ended_spent_or_not(county: County) -> None:
+    worker, delivery = await taken(county)
+    await county.permit_print(worker, ALVESTA, delivery.id)
+    await county.gateway.printing.print(worker, ALVESTA, delivery.id)
+    county.clock.advance(DAY + 2 * MINUTE)
+    assert await county.gateway.grants.sweep() == 0
+    county.clock.advance(1)
+    assert await county.gateway.grants.sweep() == 1
+    assert await lapse(county, worker, delivery) == Lapse.NONE
 
 
 async def test_of_two_who_spend_a_grant_at_once_one_prints(county: County) -> None:

@@ -334,3 +334,32 @@ async def test_twenty_openings_of_one_session_at_once_are_each_counted_once() ->
             assert len(opened) == 20
             assert window is not None
             assert window.openings == 20
+
+
+async def test_a_window_goes_a_day_after_it_ended_and_opens_no_more_for_that(people: People, person: Person) -> None:
+    signed = await stepped_up(people, person)
+    window = await people.windows.current(signed, INBOX)
+    assert window is not None
+    people.clock.set(Instant(window.ends_at + DAY))
+    assert await people.windows.sweep() == 0
+    people.clock.advance(1)
+    assert await people.windows.sweep() == 1
+
+    assert people.store._rows(StepUpWindow) == []
+    with pytest.raises(StepUpRequiredError):
+        await people.windows.use(signed, INBOX, at=people.clock.now())
+
+
+async def test_a_window_that_is_renewed_while_old_ones_are_swept_stays(people: People, person: Person) -> None:
+    signed = await stepped_up(people, person)
+    people.clock.advance(2 * DAY)
+    lapsed = people.store.lapsed_windows
+
+    async def renewed_after(*, before: Instant, limit: int) -> list[StepUpWindow]:
+        found = await lapsed(before=before, limit=limit)
+        await people.windows.open(signed, INBOX, person.code(people.clock.now()))
+        return found
+
+    people.store.lapsed_windows = renewed_after  # type: ignore[method-assign]
+    assert await people.windows.sweep() == 0
+    assert await people.windows.current(signed, INBOX)
