@@ -17,6 +17,7 @@ from gateway.errors import IntegrityError
 from gateway.integrity import Integrity
 from gateway.model.base import GATEWAY, MINUTE, DecidingRow, Instant
 from gateway.model.identity import User
+from gateway.model.log import LogEntry
 from gateway.model.path import Channel
 from gateway.ports import Clock, Store, Work
 
@@ -78,6 +79,22 @@ class Alarms:
             outcome="insecure-way",
         )
         await self._store.commit(Work(entries=(entry,)))
+
+    async def set_aside(self, what: str) -> None:
+        """Log that a delivery or an arrival met a bug each time it was tried, and waits for a person (by its id)."""
+        await self._store.commit(Work(entries=(await self.of_what_is_set_aside(what),)))
+
+    async def of_what_is_set_aside(self, what: str) -> LogEntry:
+        """The same, to be committed with what sets it aside."""
+        return await self._auditor.entry(
+            AuditAction.ALARM,
+            administration=GATEWAY,
+            actor=None,
+            role="worker",
+            object=what,
+            case=None,
+            outcome="set-aside",
+        )
 
     def _raised_lately(self, about: tuple[str, tuple[str | int, ...]]) -> bool:
         """Whether this was told less than a minute ago; if not, it is told now."""

@@ -58,6 +58,7 @@ from gateway.ports import (
 )
 from gateway.quarantine import Asker, Quarantine
 from gateway.states import DeliveryEvent, DeliveryState
+from gateway.unforeseen import Strikes
 from gateway.ways import Ways
 
 LEASE: Final = 10 * MINUTE
@@ -67,6 +68,8 @@ ASK_AGAIN: Final = SECOND  # the first time; then as long again as it has been o
 ASK_AGAIN_LATEST: Final = HOUR
 #: How long a neighbour may owe its receipt before the way counts as gone.
 RECEIPT_WITHIN: Final = 24 * HOUR
+#: Delays that say nothing about the neighbour: it is there, or the reason lies with us.
+NOT_THE_NEIGHBOURS: Final = frozenset({Reason.BUSY, Reason.INSECURE, Reason.FILE_WAITS, Reason.FAULT})
 log = structlog.get_logger()
 
 
@@ -99,6 +102,7 @@ class Channels:
         self._aftermath = Aftermath(store, shred, clock)
         self._auditor = auditor
         self._alarms = Alarms(store, integrity, auditor, clock)
+        self._strikes = Strikes()
         self._clock = clock
         self._owner = owner
         self._neighbours: dict[Channel, Neighbour] = {}
@@ -134,18 +138,39 @@ class Channels:
         return len(claimed) + len(waiting)
 
     async def _guarded(self, delivery: Delivery, work: Coroutine[None, None, None]) -> None:
-        """Trouble of one delivery stays with it; bugs and cancellation pass through and let the lease lapse."""
+        """Trouble of one delivery stays with it, a bug too: tried again, and set aside the third time."""
         try:
-            await work
+            told = await self._trouble(delivery, work)
+            if told is not None:
+                await self._settle(delivery, told)
         except (ConflictError, DecisionStaleError):
             log.info("delivery moved while it was tried", delivery=delivery.id)
+        except GatewayError as trouble:
+            log.warning("delivery stays leased", delivery=delivery.id, code=trouble.code)
+        except Exception as bug:
+            self._strikes.last(delivery.id, bug)
+
+    async def _trouble(self, delivery: Delivery, work: Coroutine[None, None, None]) -> Told | None:
+        """What a try that did not end by itself makes of the delivery; None when it ended, or is to stay leased."""
+        try:
+            await work
+        except (ConflictError, DecisionStaleError, StoreUnavailableError):
+            raise
         except EnvelopeError:
-            await self._settle(delivery, Told(Telling.REFUSED, Reason.SIGNATURE))
-        except StoreUnavailableError:
-            log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
+            return Told(Telling.REFUSED, Reason.SIGNATURE)
         except GatewayError as trouble:
             log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
-            await self._settle(delivery, Told(Telling.DELAYED, Reason.UNREACHABLE))
+            return Told(Telling.DELAYED, Reason.UNREACHABLE)
+        except Exception as bug:
+            last = self._strikes.last(delivery.id, bug)
+            if delivery.state is DeliveryState.IN_TRANSIT:  # it has left: it is asked about until its time ends
+                await self._ask_later(delivery, self._clock.now())
+                return None
+            if not last:
+                return Told(Telling.DELAYED, Reason.FAULT)
+            await self._alarms.set_aside(delivery.id)
+            return Told(Telling.REFUSED, Reason.FAULT)
+        return None
 
     # --- handing over ------------------------------------------------------------------------------------------------
 
@@ -296,7 +321,7 @@ class Channels:
 
     def _judge(self, channel: Channel, told: Told) -> None:
         circuit = self._circuits[channel]
-        if told.telling is Telling.DELAYED and told.reason not in (Reason.BUSY, Reason.INSECURE, Reason.FILE_WAITS):
+        if told.telling is Telling.DELAYED and told.reason not in NOT_THE_NEIGHBOURS:
             circuit.failed(self._clock.now())
         else:
             circuit.worked()

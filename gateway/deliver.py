@@ -21,6 +21,7 @@ from typing import Final
 import structlog
 
 from gateway import failpoints
+from gateway.alarms import Alarms
 from gateway.audit import AuditAction, Auditor
 from gateway.directory import Directory
 from gateway.errors import ConflictError, DecisionStaleError, EnvelopeError, GatewayError, StoreUnavailableError
@@ -41,8 +42,10 @@ from gateway.model.path import (
     SeatAnswer,
 )
 from gateway.model.queue import Task
+from gateway.neighbours import Reason
 from gateway.ports import UNMEASURED, Change, Clock, Insert, Metrics, Opener, Sealer, Store, Update, Work
 from gateway.states import DELIVERY, ConsentState, DeliveryEvent, DeliveryState, TaskState, step
+from gateway.unforeseen import Strikes
 
 LEASE: Final = MINUTE
 BATCH: Final = 32
@@ -79,6 +82,8 @@ class Outbox:
         self._auditor = auditor
         self._clock = clock
         self._owner = owner
+        self._alarms = Alarms(store, integrity, auditor, clock)
+        self._strikes = Strikes()
         self._looked_at: Instant | None = None
         self._metrics = metrics
 
@@ -97,7 +102,7 @@ class Outbox:
         return len(claimed)
 
     async def _attempt(self, delivery: Delivery) -> None:
-        """Try once. Expected trouble becomes a state; bugs and cancellation pass through and let the lease lapse."""
+        """Try once. Trouble becomes a state, a bug too; cancellation passes through and lets the lease lapse."""
         try:
             with structlog.contextvars.bound_contextvars(delivery=delivery.id):
                 await self._tried(delivery)
@@ -105,6 +110,8 @@ class Outbox:
             log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
         except StoreUnavailableError:
             log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
+        except Exception as bug:
+            self._strikes.last(delivery.id, bug)
 
     async def _tried(self, delivery: Delivery) -> None:
         try:
@@ -117,6 +124,12 @@ class Outbox:
         except GatewayError as trouble:
             log.warning("delivery delayed", code=trouble.code)
             await self._finish(delivery, DeliveryEvent.DELAYED, outcome=trouble.code)
+        except Exception as bug:
+            if self._strikes.last(delivery.id, bug):
+                await self._alarms.set_aside(delivery.id)
+                await self._finish(delivery, DeliveryEvent.REFUSED, outcome="set-aside", reason=Reason.FAULT)
+            else:
+                await self._finish(delivery, DeliveryEvent.DELAYED, outcome="unforeseen")
 
     async def _deliver(self, delivery: Delivery) -> None:
         now = self._clock.now()
@@ -176,10 +189,13 @@ class Outbox:
             return dataclasses.replace(task, due_at=None, state=TaskState.DONE if copy else TaskState.OPEN)
         return task
 
-    async def _finish(self, delivery: Delivery, event: DeliveryEvent, *, outcome: str) -> None:
+    async def _finish(
+        self, delivery: Delivery, event: DeliveryEvent, *, outcome: str, reason: Reason = Reason.NONE
+    ) -> None:
         """Record an outcome other than delivered; the sender finds it in the case."""
         now = self._clock.now()
-        moved = dataclasses.replace(moved_delivery(delivery, event, now), attempts=delivery.attempts + 1)
+        moved = moved_delivery(delivery, event, now)
+        moved = dataclasses.replace(moved, attempts=delivery.attempts + 1, reason=str(reason))
         if moved.state is DeliveryState.QUEUED:
             moved = dataclasses.replace(moved, due_at=Instant(now + back_off(moved.attempts)))
         changes: list[Change] = [Update(moved)]

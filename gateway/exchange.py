@@ -28,10 +28,4 @@ async def taken_in(gateway: Gateway, channel: Channel) -> int:
     Raises:
         StoreUnavailableError, StoreFullError: nothing more was taken in; what waits at the neighbour comes again.
     """
-    neighbour = gateway.channels.neighbours[channel]
-    looked_at = 0
-    async for arrived in neighbour.arrivals():
-        answer = await gateway.intake.take(arrived)
-        await neighbour.acknowledge(arrived, answer)
-        looked_at += 1
-    return looked_at
+    return await gateway.arriving.taken_in(gateway.channels.neighbours[channel])

@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from gateway.aftermath import NEVER
+from gateway.alarms import Alarms
 from gateway.arrival import Content, Joint, Place, Released
 from gateway.attachments import NAMED_WITHIN, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
@@ -103,6 +104,7 @@ class Intake:
         self._sealer = sealer
         self._attachments = attachments
         self._auditor = auditor
+        self._alarms = Alarms(store, integrity, auditor, clock)
         self._clock = clock
         self._screening = screening
         self._quarantine = quarantine
@@ -177,6 +179,22 @@ class Intake:
         )
         return Reason.NONE
 
+    async def set_aside(self, arrived: Arrived) -> Answer:
+        """Refuse what met a bug of ours each time it was taken in, with an alarm; it waits at its channel for a person.
+
+        Raises:
+            StoreUnavailableError, StoreFullError: nothing was kept and nothing may be acknowledged; it comes again.
+        """
+        directory = await self._directory.current()
+        recipient = directory.at(arrived.channel, arrived.recipient)
+        if recipient is None or directory.is_outside(recipient):
+            return Answer(Reason.NOT_FOUND)
+        fingerprint = await self._vault.fingerprint(recipient.administration, "arrival", arrived.original)
+        known = await self._store.get(Arrival, arrived.channel, arrived.id)
+        if known is not None:
+            return await self._again(known, fingerprint, recipient)
+        return await self._refused(arrived, recipient, fingerprint, Reason.FAULT)
+
     # --- may it in ---------------------------------------------------------------------------------------------------
 
     async def _again(self, known: Arrival, fingerprint: bytes, recipient: Inbox) -> Answer:
@@ -221,6 +239,8 @@ class Intake:
             outcome=str(reason),
         )
         entries = [entry]
+        if reason is Reason.FAULT:
+            entries.append(await self._alarms.of_what_is_set_aside(object))
         if reason is Reason.MALWARE:  # an incident, and not only a refusal (SDK: SAD §6.1)
             entries.append(
                 await self._auditor.entry(

@@ -99,6 +99,7 @@ VALUES: Final[Mapping[Counted, tuple[str, frozenset[str]]]] = {
                 "malware",
                 "time-went-backwards",
                 "insecure-way",
+                "set-aside",
             }
         ),
     ),

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     NOT_CONNECTED = "not-connected"
     INSECURE = "insecure"  # no connection that is safe enough: nothing was sent in clear
     FILE_WAITS = "file-waits"  # ours: a file has no verdict yet
+    FAULT = "fault"  # ours: a bug, met each time it was tried
     MALWARE = "malware"
     TOO_LARGE = "too-large"
     TYPE = "type-not-accepted"
@@ -56,7 +57,7 @@ class Reason(StrEnum):
 
 #: About the way: another way may do.
 OF_THE_WAY: Final = frozenset(
-    {Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED, Reason.INSECURE}
+    {Reason.UNREACHABLE, Reason.BUSY, Reason.NO_RECEIPT, Reason.NOT_CONNECTED, Reason.INSECURE, Reason.FAULT}
 )
 
 #: What a person may try again with the same envelope, once it has been put right; the rest lies in the message.
@@ -87,6 +88,10 @@ IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.FILE_WAITS: (
         "En bilaga väntar på viruskontrollen hos er.",
         "Systemet försöker igen. Ring mottagaren om det är bråttom.",
+    ),
+    Reason.FAULT: (
+        "Ett fel i systemet stoppade meddelandet.",
+        "Systemet försöker igen. Lämna det en annan väg om det är bråttom.",
     ),
     Reason.MALWARE: (
         "En bilaga stoppades av viruskontrollen.",
@@ -147,6 +152,10 @@ ENDED_IN_SWEDISH: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.FILE_WAITS: (
         "En bilaga fick inget besked av viruskontrollen hos er, så inget skickades.",
         "Ring mottagaren om det är bråttom. Försök igen när viruskontrollen svarar.",
+    ),
+    Reason.FAULT: (
+        "Ett fel i systemet stoppade meddelandet.",
+        "Driften har fått larm. Lämna det en annan väg om det är bråttom.",
     ),
 }
 

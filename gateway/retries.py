@@ -40,8 +40,9 @@ def last_ended(deliveries: Iterable[Delivery], envelope: EnvelopeId) -> Delivery
     if not of_it or any(row.state not in ENDED for row in of_it):
         return None
     newest = max(of_it, key=lambda row: (row.changed_at, row.id))
-    may = newest.channel is not Channel.LOCAL and (reason_of(newest.reason) or Reason.UNREACHABLE) in AGAIN
-    return newest if may else None
+    reason = reason_of(newest.reason) or Reason.UNREACHABLE
+    # Inside, the one thing that can be put right is a bug of ours.
+    return newest if reason is Reason.FAULT or (newest.channel is not Channel.LOCAL and reason in AGAIN) else None
 
 
 class Retries:

@@ -14,6 +14,7 @@ from gateway.administration import Administering
 from gateway.aftermath import Aftermath
 from gateway.announcements import Announcements
 from gateway.answers import Answers
+from gateway.arriving import Arriving
 from gateway.attachments import Attachments
 from gateway.audit import Auditor
 from gateway.bell import Bell
@@ -164,6 +165,7 @@ class Gateway:
     channels: Channels
     channel_watch: ChannelWatch
     intake: Intake
+    arriving: Arriving
     holding: Holding
     triage: Triage
     placing: Placing
@@ -388,6 +390,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         noticing=noticing,
         notice_choices=NoticeChoices(store, noticing, vault, auditor, clock),
         intake=intake,
+        arriving=Arriving(intake),
         holding=holding,
         triage=Triage(store, rights, windows, directory, integrity, holding, ports.sealer, auditor, clock),
         placing=placing,

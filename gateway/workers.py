@@ -1,7 +1,8 @@
 """What goes on beside requests: delivering, publishing the log, repairing receipts, sweeping what nothing names.
 
 Why this exists: every task has a parent and every wait an end. Expected trouble is logged and tried again; a bug ends
-the group, and with it the process, because a gateway that half works loses messages quietly.
+the group, and with it the process, because a gateway that half works loses messages quietly. One message that meets a
+bug is a matter of that message (gateway/unforeseen.py).
 """
 
 from __future__ import annotations

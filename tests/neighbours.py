@@ -152,7 +152,7 @@ class Pair:
         for _ in range(6):
             for county, wire in ((self.first, self.one), (self.second, self.two)):
                 await county.deliver()
-                await take_in(county, wire)
+                await county.gateway.arriving.taken_in(wire)
                 await county.gateway.channels.run_once(WIRE)
                 await county.gateway.announcements.run_once()
             self.first.clock.advance(10 * SECOND)
@@ -169,16 +169,10 @@ class Net:
         for _ in range(6):
             for county, wire in zip(self.counties, self.wires, strict=True):
                 await county.deliver()
-                await take_in(county, wire)
+                await county.gateway.arriving.taken_in(wire)
                 await county.gateway.channels.run_once(WIRE)
                 await county.gateway.announcements.run_once()
             self.counties[0].clock.advance(10 * SECOND)
-
-
-async def take_in(county: County, wire: Wire) -> None:
-    async for arrived in wire.arrivals():
-        answer = await county.gateway.intake.take(arrived)
-        await wire.acknowledge(arrived, answer)
 
 
 @asynccontextmanager
@@ -187,6 +181,7 @@ async def a_pair(
     *,
     also: Mapping[str, str] | None = None,
     screening: Screening | None = None,
+    store: MemoryStore | None = None,
 ) -> AsyncIterator[Pair]:
     """A gateway that hosts `hosted`, and one that hosts the rest of the county."""
     clock = ManualClock()

@@ -25,6 +25,7 @@ from adapters.sdk.faults import RejectedError, reason_of
 from adapters.sdk.model import DIARY_ROOT, Attention, Document, File, Identifier, Message, Party, Reference
 from gateway.canonical import dumps
 from gateway.documents import Documents, page_of
+from gateway.logs import place_of
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, MatterReference, Parcel, Reason, Seen, Telling, Told
@@ -111,6 +112,9 @@ class SdkNeighbour:
             log.warning("the message service does not hand out", kind=type(trouble).__name__)
         except (RejectedError, ValueError):
             self._leave(identifier, Reason.STRUCTURE)
+        except Exception as bug:
+            log.error("unforeseen", message=identifier, **place_of(bug))
+            self._leave(identifier, Reason.FAULT)
         return None
 
     async def _incoming(self, attributes: Mapping[str, Any] | None) -> Arrived | None:

@@ -27,6 +27,8 @@ from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Mail, Relay
 from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Back, Verp
+from gateway.errors import GatewayError
+from gateway.logs import place_of
 from gateway.model.base import MINUTE, Instant
 from gateway.model.path import Channel
 from gateway.neighbours import Answer, Arrived, Parcel, Reason, Seen, Telling, Told
@@ -143,22 +145,37 @@ class SmimeNeighbour:
         for name in waiting:
             if self._later.get(name, 0) > self._clock.now():
                 continue
-            octets = await asyncio.to_thread(self._inward.maildir.read, name)
-            if octets is None:
-                self._lay_aside(name, Reason.TOO_LARGE)
+            try:
+                arrived = await self._arrived(name)
+            except GatewayError:
+                raise
+            except FileNotFoundError:
+                continue  # another process took it
+            except Exception as bug:
+                log.error("unforeseen", **place_of(bug))
+                self._lay_aside(name, Reason.FAULT)
                 continue
-            head = head_of(octets)
-            came_back = self._verp.read(head.recipient)
-            if came_back is not None:
-                self._came_back(*came_back, octets)
-                self._inward.maildir.remove(name)  # its words, if any, are nobody's business
-                continue
-            read = await self._inward.reader.read(head, octets)
-            if read is None:
-                await self._unread(name, head)
-                continue
-            self._lying[read.arrived.id] = _Lying(name, read.asks, head.recipient)
-            yield read.arrived
+            if arrived is not None:
+                yield arrived
+
+    async def _arrived(self, name: str) -> Arrived | None:
+        """The message in a mail; None when it is none for us, and then it was dealt with."""
+        octets = await asyncio.to_thread(self._inward.maildir.read, name)
+        if octets is None:
+            self._lay_aside(name, Reason.TOO_LARGE)
+            return None
+        head = head_of(octets)
+        came_back = self._verp.read(head.recipient)
+        if came_back is not None:
+            self._came_back(*came_back, octets)
+            self._inward.maildir.remove(name)  # its words, if any, are nobody's business
+            return None
+        read = await self._inward.reader.read(head, octets)
+        if read is None:
+            await self._unread(name, head)
+            return None
+        self._lying[read.arrived.id] = _Lying(name, read.asks, head.recipient)
+        return read.arrived
 
     def _came_back(self, identifier: str, back: Back, octets: bytes) -> None:
         told = receipt_of(octets) if back is Back.RECEIPT else report_of(octets)

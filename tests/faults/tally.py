@@ -73,6 +73,9 @@ ROWS: Final[dict[str, Kind]] = {
     "Q11": Kind(
         "personal data in notices and around sealed mail", "a word of its own in every field, looked for in all"
     ),
+    "Q12": Kind(
+        "a message that meets a bug each time", "bugs of five kinds: delivering, handing over, asking, taking in"
+    ),
     "Q13": Kind("workers killed at random moments", "SIGKILL to delivery processes with deliveries queued"),
     "H-race": Kind("withdraw, remove, recall, change the directory meanwhile", "rival act at each call of the store"),
     "Q01": Kind("4xx of a mail server at each step", "a scripted server: greeting, EHLO, MAIL, RCPT, DATA, last dot"),

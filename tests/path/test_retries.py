@@ -74,15 +74,14 @@ async def test_what_ended_for_the_way_is_tried_again_as_the_same_envelope_and_ar
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.NONE}))
 @pytest.mark.parametrize("state", sorted(ENDED))
-def test_only_what_is_about_the_way_or_a_certificate_is_offered_to_be_tried_again(
-    reason: Reason, state: DeliveryState
-) -> None:
+def test_only_what_can_be_put_right_is_offered_to_be_tried_again(reason: Reason, state: DeliveryState) -> None:
     row = dataclasses.replace(a_delivery(state=state), channel=Channel.SDK, reason=str(reason))
     assert (last_ended([row], row.envelope) is not None) == (reason in AGAIN)
     for other in set(DeliveryState) - ENDED:
         second = dataclasses.replace(row, id=DeliveryId("second"), state=other)
         assert last_ended([row, second], row.envelope) is None, other
-    assert last_ended([dataclasses.replace(row, channel=Channel.LOCAL)], row.envelope) is None
+    inside = dataclasses.replace(row, channel=Channel.LOCAL)
+    assert (last_ended([inside], row.envelope) is not None) == (reason is Reason.FAULT)
     assert last_ended([row], EnvelopeId("another")) is None
 
 

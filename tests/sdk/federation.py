@@ -37,8 +37,7 @@ class Federation:
         for _ in range(minutes * 6):
             for county, neighbour in ((self.pair.first, self.one), (self.pair.second, self.two)):
                 await county.deliver()
-                async for arrived in neighbour.arrivals():
-                    await neighbour.acknowledge(arrived, await county.gateway.intake.take(arrived))
+                await county.gateway.arriving.taken_in(neighbour)
                 await county.gateway.channels.run_once(Channel.SDK)
                 await county.gateway.announcements.run_once()
             self.pair.first.clock.advance(10 * SECOND)

@@ -9,12 +9,15 @@ from structlog.testing import capture_logs
 
 from adapters.sdk.client import Access, SdkApi
 from adapters.sdk.model import Attention, Party
+from adapters.sdk.neighbour import SdkNeighbour
 from adapters.sdk.simulator import Kept
 from adapters.sdk.simulator_http import BASE
+from gateway.documents import Page
+from gateway.model.path import Channel
 from gateway.neighbours import Reason
 from tests.county import SEAT_E
 from tests.neighbours import address_of
-from tests.sdk.federation import Federation
+from tests.sdk.federation import Federation, sent
 from tests.sdk.test_message import ID, a_message
 
 pytestmark = pytest.mark.slow
@@ -75,3 +78,41 @@ async def test_what_cannot_be_read_stays_too_and_holds_up_nothing(federation: Fe
     assert [(line["message"], line["reason"]) for line in left] == [(ID, "structure")]
     assert federation.two.left == {ID: Reason.STRUCTURE}
     assert list(box) == [ID]
+
+
+class Brittle:
+    """A reader of pages that meets a bug in each of them."""
+
+    def may_hold_data(self, octets: bytes) -> bool:
+        raise RecursionError(f"met in {len(octets)} octets")
+
+    async def data(self, octets: bytes) -> bytes | None:
+        raise AssertionError("never reached")
+
+    async def pdf(self, page: Page, data: bytes = b"") -> bytes:
+        raise AssertionError("nothing is sent")
+
+
+async def test_what_meets_a_bug_when_it_is_read_stays_and_holds_up_nothing(federation: Federation) -> None:
+    """Q12 at the message service: what came before and after it is listed and looked at."""
+    service, two = federation.service, federation.two
+    brittle = SdkNeighbour(two._api, two._addresses, Brittle())
+    await sent(federation, (SEAT_E,))
+    await federation.pair.first.gateway.channels.run_once(Channel.SDK)
+    there, _, function = address_of(SEAT_E).partition("#")
+    service.boxes["county"][ID] = Kept(
+        {
+            "messageId": ID,
+            "label": "Kallelse",
+            "recipient": there,
+            "recipientAttention": {"subOrganization": {"extension": function}},
+        },
+        "NEW",
+    )
+    with capture_logs() as logs:
+        assert [arrived.id async for arrived in brittle.arrivals()] == []
+    assert sorted(brittle.left.values()) == [Reason.FAULT, Reason.STRUCTURE]
+    [told] = [line for line in logs if line["event"] == "unforeseen"]
+    assert told["kind"] == "RecursionError"
+    assert "octets" not in repr(told)
+    assert len(service.boxes["county"]) == 2

@@ -8,6 +8,7 @@ from email.policy import SMTP
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.smtp import mail, replying
 from adapters.smtp.heads import head_of, receipt_of, report_of
@@ -315,3 +316,29 @@ def test_only_what_the_mail_server_wrote_says_for_whom_it_is() -> None:
     octets = b"Return-Path: <>\r\nDelivered-To: a@b.example\r\nReturn-Path: <x@y.example>\r\nDelivered-To: c@d.example\r\n\r\n"
     head = head_of(octets)
     assert (head.recipient, head.back) == ("a@b.example", "")
+
+
+async def test_a_mail_that_meets_a_bug_is_laid_aside_unanswered_and_the_rest_comes_in(site: Site) -> None:
+    """Q12: whose certificate is pinned is asked of the directory, and that answer meets a bug for one of them."""
+    parcels = [to_us(conversation=str(uuid.uuid4())) for _ in range(3)]
+    for parcel in parcels:
+        site.delivered(from_gateway(site, id=parcel.id, conversation=parcel.conversation, data=parcel.data))
+    asked = 0
+
+    async def pin_of(address: str) -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise RecursionError(address)
+        return site.theirs.pin
+
+    kept = Kept()
+    async with a_server(kept) as port:
+        site._pin_of = pin_of  # type: ignore[method-assign]
+        neighbour = site.neighbour(port)
+        with capture_logs() as logs:
+            assert len(await _arrived(neighbour)) == 2
+    assert list(neighbour.left.values()) == [Reason.FAULT]
+    assert kept.mails == []
+    [told] = [line for line in logs if line["event"] == "unforeseen"]
+    assert THEIRS not in repr(told)

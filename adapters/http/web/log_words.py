@@ -108,6 +108,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "bulk-opening": N_("Ovanligt många öppnade på kort tid"),
     "sent": N_("Skickat"),
     "not-wanted": N_("Behövdes inte längre"),
+    "set-aside": N_("Ställt åt sidan efter fel i systemet"),
     "insecure-way": N_("Ingen säker förbindelse, inget skickades"),
     "clean": N_("Inget skadligt hittades"),
     "no-scanner": N_("Ingen viruskontroll är inställd"),
@@ -117,7 +118,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
 }
 #: Outcomes that a reviewer should see at once.
 LOUD: Final = frozenset(
-    {"deny", "bulk-opening", "insecure-way", "envelope-rejected", "integrity-failure", "failed", "expired"}
+    {"deny", "bulk-opening", "insecure-way", "set-aside", "envelope-rejected", "integrity-failure", "failed", "expired"}
 )
 DETAILS: Final[Mapping[str, str]] = {
     "role": N_("Funktion"),
