@@ -20,7 +20,7 @@ import structlog
 from gateway.audit import AuditAction, Auditor
 from gateway.channels import HAND_OVER_S, Channels
 from gateway.directory import Directory, Snapshot
-from gateway.errors import ConflictError
+from gateway.errors import ConflictError, GatewayError, StoreUnavailableError
 from gateway.forms import FormCatalogue
 from gateway.forms.names import NOTICE
 from gateway.integrity import Integrity
@@ -33,6 +33,7 @@ from gateway.neighbours import Parcel, Telling
 from gateway.parcels import form_data
 from gateway.ports import Clock, Insert, Store, Update, Work
 from gateway.states import HandOverState
+from gateway.unforeseen import Strikes
 
 FORM: Final = (NOTICE, 1)
 BATCH: Final = 50
@@ -77,6 +78,7 @@ class Announcements:
         self._integrity = integrity
         self._auditor = auditor
         self._clock = clock
+        self._strikes = Strikes()
 
     async def run_once(self) -> int:
         """Tell what waits; returns how many notices were settled."""
@@ -86,7 +88,12 @@ class Announcements:
             if not directory.is_outside(inbox):
                 continue
             for notice in await self._store.notices_waiting(inbox.id, limit=BATCH):
-                settled += await self._tell(directory, inbox, notice)
+                try:
+                    settled += await self._tell(directory, inbox, notice)
+                except StoreUnavailableError:
+                    raise
+                except GatewayError as trouble:  # of this notice: the others are told
+                    log.warning("a notice waits", notice=notice.id, code=trouble.code)
         return settled
 
     async def _tell(self, directory: Snapshot, inbox: Inbox, notice: Notice) -> bool:
@@ -107,6 +114,9 @@ class Announcements:
                 async with asyncio.timeout(HAND_OVER_S):
                     told = await neighbour.hand_over(dataclasses.replace(parcel, address=route.address, pin=route.pin))
             except TimeoutError:
+                continue
+            except Exception as bug:
+                self._strikes.last(notice.id, bug)
                 continue
             if told.telling in (Telling.DELIVERED, Telling.IN_TRANSIT):
                 return await self._settled(notice, f"told-{route.channel}")

@@ -22,13 +22,14 @@ from gateway.audit import AuditAction, Auditor
 from gateway.channels import HAND_OVER_S, Channels
 from gateway.deliver import moved_delivery, withdrawn_on_the_way
 from gateway.directory import Directory
-from gateway.errors import ConflictError
+from gateway.errors import ConflictError, GatewayError, StoreUnavailableError
 from gateway.integrity import Integrity
 from gateway.model.base import DAY, HOUR, Instant
 from gateway.model.path import Channel, Delivery, Message
 from gateway.neighbours import Neighbour, Reason, Telling, Told
 from gateway.ports import Change, Clock, Store, Update, Work
 from gateway.states import DeliveryEvent, DeliveryState
+from gateway.unforeseen import Strikes
 
 BATCH: Final = 100
 ASKED_EVERY: Final = HOUR
@@ -56,6 +57,7 @@ class Closing:
         self._aftermath = aftermath
         self._auditor = auditor
         self._clock = clock
+        self._strikes = Strikes()
 
     async def run_once(self) -> int:
         """Look at what ended on each way out and is due; returns how many were looked at."""
@@ -64,11 +66,17 @@ class Closing:
             if channel is Channel.LOCAL:
                 continue
             for row in await self._store.ended_due(channel, now=self._clock.now(), limit=BATCH):
-                with suppress(ConflictError):  # moved in this moment: it is looked at again
+                try:
                     if directory.is_outside(directory.inbox(row.inbox)):
                         await self._look(row)
                     else:
                         await self._again_at(row, NEVER)  # it came in: its key is its inbox's
+                except ConflictError:
+                    pass  # moved in this moment: it is looked at again
+                except StoreUnavailableError:
+                    raise
+                except GatewayError as trouble:
+                    log.warning("what ended is looked at again", delivery=row.id, code=trouble.code)
                 looked_at += 1
         return looked_at
 
@@ -92,9 +100,13 @@ class Closing:
         if not row.reference or not self._channels.circuit(row.channel).closed(self._clock.now()):
             return False
         told = Told(Telling.DELAYED)
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(HAND_OVER_S):
                 told = await neighbour.outcome(row.reference)
+        except TimeoutError:
+            pass
+        except Exception as bug:
+            self._strikes.last(row.id, bug)
         if told.telling is not Telling.DELIVERED:
             return False
         await self._delivered(row)

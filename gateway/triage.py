@@ -39,6 +39,7 @@ from gateway.ports import Clock, Delete, Sealer, ShredKeys, Store, Update, Work
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
 from gateway.states import HELD, HeldEvent, HeldState, step
+from gateway.unforeseen import Strikes
 from gateway.windows import Windows
 
 MOST_SHOWN: Final = 200
@@ -221,6 +222,7 @@ class Placing:
         self._shred = shred
         self._auditor = auditor
         self._alarms = Alarms(store, integrity, auditor, clock)
+        self._strikes = Strikes()
         self._clock = clock
 
     async def run_once(self) -> int:
@@ -244,6 +246,11 @@ class Placing:
             return 1
         except GatewayError as trouble:
             log.warning("held mail is not placed yet", code=trouble.code)
+        except Exception as bug:
+            if self._strikes.last(row.envelope, bug):
+                await self._alarms.set_aside(row.envelope)
+                await self._give_back(row, Reason.FAULT)
+                return 1
         else:
             return 1
         return 0

@@ -11,17 +11,19 @@ import pytest
 from adapters.memory import MemoryStore
 from gateway.errors import IntegrityError
 from gateway.filetypes import Fault
-from gateway.model.base import HOUR, MINUTE, EnvelopeId, MessageId
-from gateway.model.path import Delivery, Envelope
+from gateway.forms.names import NOTICE
+from gateway.model.base import DAY, HOUR, MINUTE, EnvelopeId, InboxId, MessageId
+from gateway.model.path import Delivery, Envelope, Held
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Told
 from gateway.screening import Screening
 from gateway.sessions import Signed
-from gateway.states import DeliveryState
+from gateway.states import DeliveryState, HeldState
 from gateway.unforeseen import STRIKES
 from tests.clock import ManualClock
-from tests.county import ALVESTA, SEAT_E, County, a_county
+from tests.county import ALVESTA, SEAT_E, SEAT_N, County, a_county
 from tests.faults.tally import tally
-from tests.neighbours import WIRE, Wire, a_pair, an_arrival
+from tests.holding import INTAKE, a_collecting_county, to_the_municipality
+from tests.neighbours import WIRE, Wire, a_pair, address_of, an_arrival
 
 #: What a bug may look like: our own code's, a library's, the interpreter's.
 BUGS: list[Exception] = [
@@ -62,6 +64,8 @@ class Trapped(Wire):
 
     async def hand_over(self, parcel: Parcel) -> Told:
         self._trap("hand-over", str(parcel.id))
+        if parcel.form.id == NOTICE:
+            self._trap("tell", parcel.address)
         return await super().hand_over(parcel)
 
     async def outcome(self, reference: str) -> Told:
@@ -78,9 +82,10 @@ class Brittle:
     """An examiner of files that meets a bug in one of them."""
 
     bug: Exception
+    marks: bytes = b"POISON"
 
     async def examine(self, media_type: str, size: int, pieces: AsyncIterator[bytes]) -> Fault | None:
-        if b"POISON" in b"".join([piece async for piece in pieces]):
+        if self.marks in b"".join([piece async for piece in pieces]):
             raise self.bug
         return None
 
@@ -240,3 +245,80 @@ async def test_an_acknowledgement_that_meets_a_bug_is_made_again_and_the_message
         assert wire.waiting == []
         assert wire.answers[-1] == ("arrival-1", Answer(Reason.NONE, repeated=True))
         assert len(received) == 2
+
+
+async def test_what_a_registrator_ordered_waits_again_the_third_time_and_the_rest_is_placed() -> None:
+    """docs/channels.md §3.2: it comes back to the registrator, with the reason."""
+    brittle = Brittle(BUGS[3], marks=b"nothing yet")
+    async with a_collecting_county(screening=Screening(examiner=brittle)) as county:
+        gateway, kept = county.gateway, []
+        for number, octets in enumerate((b"%PDF-1.7\n POISON", b"%PDF-1.7\n")):
+            file = ArrivedFile(name="brev.pdf", media_type="application/pdf", octets=octets)
+            arrived = to_the_municipality(id=f"{number}", conversation=f"{number}", files=(file,))
+            assert (await gateway.intake.take(arrived)).taken
+            kept += await county.store.held_in(WIRE, f"{number}", ALVESTA)
+        registrator = await county.sign_in("vx-reg")
+        for row in kept:
+            await gateway.triage.order(registrator, row.envelope, INTAKE)
+        brittle.marks = b"POISON"
+        for _ in range(STRIKES):
+            await gateway.placing.run_once()
+        [poison, sound] = [await county.store.get(Held, row.envelope) for row in kept]
+        assert poison is not None
+        assert sound is not None
+        tally("Q12", cases=1, acknowledged_lost=poison.state is not HeldState.WAITING)
+        assert (poison.state, poison.reason) == (HeldState.WAITING, str(Reason.FAULT))
+        assert sound.state is HeldState.FORWARDED
+        assert await _alarms(county) == 1
+
+        brittle.marks = b"mended"
+        await gateway.triage.order(registrator, poison.envelope, INTAKE)
+        await gateway.placing.run_once()
+        assert len(await gateway.inboxes.page(await county.sign_in("vx-bf"), INTAKE)) == 2
+
+
+async def test_a_party_that_is_to_be_told_is_told_though_telling_another_meets_a_bug() -> None:
+    async with a_pair() as pair:
+        wire = Trapped(bug=BUGS[0], at="tell", other=pair.two)
+        pair.two.other = pair.one = wire
+        pair.first.gateway.channels.connect(wire)
+        worker = await pair.first.sign_in("al-sos")
+        case, consent = await pair.first.consented_case(worker)
+        await pair.first.send_referral(worker, case.id, ("remissgrupp",))
+        await pair.exchange()
+        await pair.first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+        wire.poison = address_of(SEAT_E)
+        await pair.exchange()
+        assert len(wire.met) >= STRIKES
+        [waits] = await pair.first.store.notices_waiting(InboxId(SEAT_E), limit=50)
+        assert await pair.first.store.notices_waiting(InboxId(SEAT_N), limit=50) == []
+        wire.bug = None
+        await pair.exchange()
+        tally("Q12", cases=1, acknowledged_lost=len(await pair.first.store.notices_waiting(waits.inbox, limit=50)))
+        assert await pair.first.store.notices_waiting(waits.inbox, limit=50) == []
+
+
+async def test_a_late_receipt_that_meets_a_bug_is_asked_for_again() -> None:
+    async with a_pair() as pair:
+        wire = Trapped(at="outcome", other=pair.two)
+        pair.two.other = pair.one = wire
+        pair.first.gateway.channels.connect(wire)
+        message = await _sent(pair.first, await pair.first.sign_in("al-sos"))
+        pair.first.clock.advance(HOUR)
+        await pair.first.gateway.channels.run_once(WIRE)
+        pair.first.clock.advance(2 * DAY)
+        await pair.first.gateway.channels.run_once(WIRE)
+        row = await _delivery(pair.first, message)
+        assert (row.state, row.reason) == (DeliveryState.FAILED, str(Reason.NO_RECEIPT))
+        wire.bug, wire.poison = BUGS[1], str(row.envelope)
+        await pair.second.gateway.arriving.taken_in(pair.two)  # it had arrived all the time
+        for _ in range(STRIKES + 1):
+            pair.first.clock.advance(DAY)
+            await pair.first.gateway.closing.run_once()
+        assert len(wire.met) == STRIKES + 1
+        wire.bug = None
+        pair.first.clock.advance(DAY)
+        await pair.first.gateway.closing.run_once()
+        row = await _delivery(pair.first, message)
+        tally("Q12", cases=1, acknowledged_lost=row.state is not DeliveryState.DELIVERED)
+        assert row.state is DeliveryState.DELIVERED
