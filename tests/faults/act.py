@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters.blobs.folder import FolderBlobs, FolderTiles
@@ -29,8 +31,16 @@ async def process(stage: Stage, folder: Path, act: str, clock_at: int) -> None:
 
 
 async def main(folder: Path, act: str, clock_at: int) -> None:
+    async with on_disk(folder, clock_at, create=act == "prepare") as (county, known):
+        await ACTS[act](county, known, folder)
+
+
+@asynccontextmanager
+async def on_disk(
+    folder: Path, clock_at: int, *, create: bool = False
+) -> AsyncIterator[tuple[County, dict[str, object]]]:
+    """A gateway over the files in a folder, and what the acts before it left to know."""
     clock = ManualClock(clock_at)  # type: ignore[arg-type]
-    create = act == "prepare"
     store = await SqliteStore.open(folder / "sambud.db", clock, create=create)
     keyring = Keyring(ROOT, store, clock, folder / "keys.db")
     await keyring.start(create=create)
@@ -40,7 +50,7 @@ async def main(folder: Path, act: str, clock_at: int) -> None:
     known = json.loads(state.read_text()) if state.exists() else {}
     county.seeds = {login: bytes.fromhex(seed) for login, seed in known.get("seeds", {}).items()}
     try:
-        await ACTS[act](county, known, folder)
+        yield county, known
     finally:
         known["seeds"] = {login: seed.hex() for login, seed in county.seeds.items()}
         state.write_text(json.dumps(known))
@@ -56,12 +66,16 @@ def acknowledge(folder: Path, text: str) -> None:
     os.close(descriptor)
 
 
-async def prepare(county: County, known: dict[str, object], folder: Path) -> None:
-    gateway = county.gateway
-    await gateway.register.begin()
-    await gateway.integrator.open_year()
-    applied = await gateway.register.apply(DEMO_DIRECTORY, passwords=password_of, by="test")
+async def begun(county: County, directory: str) -> None:
+    """A new gateway with the people of a directory."""
+    await county.gateway.register.begin()
+    await county.gateway.integrator.open_year()
+    applied = await county.gateway.register.apply(directory, passwords=password_of, by="test")
     county.seeds = {one.login: one.seed for one in applied.credentials}
+
+
+async def prepare(county: County, known: dict[str, object], folder: Path) -> None:
+    await begun(county, DEMO_DIRECTORY)
     worker = await county.sign_in("al-sos")
     case, _ = await county.consented_case(worker)
     known["case"] = case.id
