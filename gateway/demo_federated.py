@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from gateway.consents import STOCKHOLM
-from gateway.demo import CASEWORK_VAXJO, SEAT_EKELIDEN, SEAT_NOVUS, STEP_US, UNIT_EKELIDEN
+from gateway.demo import CASEWORK_VAXJO, SEAT_EKELIDEN, SEAT_NOVUS, STEP_US, UNIT_EKELIDEN, demo_directory
 from gateway.errors import GatewayError
 from gateway.exchange import turn
 from gateway.factors import code_for
@@ -34,8 +35,19 @@ ROUNDS = 12
 
 
 def sdk_address(inbox: str) -> str:
-    """The demo's address of an inbox: organisation and function."""
-    return f"0203:{inbox.split('.')[0]}.example#sdk:inkorg:{inbox}"
+    """The demo's address of an inbox: the participant that answers for it, and its function.
+
+    A participant of SDK is an organisation, so two seats of one board are two participants, each of its own authority.
+    """
+    return f"0203:{_participants().get(inbox, inbox).partition('.')[0]}.example#sdk:inkorg:{inbox}"
+
+
+@cache
+def _participants() -> Mapping[str, str]:
+    """The administration that answers for each inbox of the demo's directory."""
+    data = tomllib.loads(demo_directory())
+    owners = {unit["id"]: unit["administration"] for unit in data["unit"]}
+    return {row["id"]: owners[row["unit"]] for row in data["inbox"]}
 
 
 def seen_from(hosted: Collection[str], text: str, *, also: Mapping[str, str] | None = None) -> str:

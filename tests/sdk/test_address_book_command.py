@@ -21,7 +21,7 @@ def test_the_command_shows_first_reads_what_was_shown_and_writes_lines_to_fill_i
     shown = ask(place, "directory", "import-sdk", str(book))
     assert shown.exit_code == 0, shown.output
     assert "+ 0203:ny.example#sdk:inkorg:a: A, Organisationen (2021000001)" in shown.stdout
-    assert "! seat.ekeliden (0203:seat.example#sdk:inkorg:seat.ekeliden)" in shown.stdout
+    assert "! seat.ekeliden (0203:region.example#sdk:inkorg:seat.ekeliden)" in shown.stdout
     assert "1 på väg dit" in shown.stdout
     found = re.search(r"--confirm (\w+)", shown.stdout)
     assert found is not None
