@@ -325,7 +325,10 @@ class Casework:
         self, standing: Standing, view: CaseView, message: Message, delivery: Delivery, *others: Delivery
     ) -> Leg:
         opened = [r.at for r in view.receipts if r.envelope == delivery.envelope and r.kind is ReceiptKind.OPENED]
-        replies = [row.created_at for row in view.messages if row.in_reply_to == message.id]
+        # What the sender itself added to its message answers nothing.
+        replies = [
+            row.created_at for row in view.messages if row.in_reply_to == message.id and row.sender != message.sender
+        ]
         ttl = self._forms.get(message.form_type, message.form_version).ttl_days * DAY
         again = last_ended(view.deliveries, delivery.envelope)
         if open_until(message, ttl) <= self._clock.now():

@@ -19,11 +19,16 @@ from gateway.errors import InvalidFormError, UnknownFormError
 from gateway.forms import FormCatalogue
 from gateway.forms.names import ANSWER, OUTSIDE_MESSAGE
 from gateway.model.classes import Stage
-from gateway.neighbours import Arrived
+from gateway.neighbours import Arrived, Marks, Remarks
 from gateway.outside_answers import OutsideAnswers
+from gateway.plain import one_line
 
 PLAIN: Final = (OUTSIDE_MESSAGE, 1)
 MAX_TEXT: Final = 100_000
+#: Keys of a sealed body beside the form's own: which fields are in SDK's Markdown subset; what the sender said beside.
+MARKED: Final = "marked"
+REMARKS: Final = "remarks"
+MOST_NAMED: Final = 20
 NO_TEXT: Final = "Avsändaren har inte skrivit något. Se bilagorna."
 
 
@@ -38,7 +43,7 @@ class Contents:
         """A form of ours that is valid at its stage, or a readable message: never nothing."""
         found = self._form(arrived.data) if arrived.data is not None else None
         if found is not None:
-            return found
+            return dataclasses.replace(found, body={**found.body, **_remarks(arrived.remarks)})
         fields: dict[str, Any] = {}
         for name, text in (
             ("subject", arrived.subject[:256]),
@@ -47,7 +52,10 @@ class Contents:
         ):
             if text:
                 fields[name] = text
-        return Content(self._forms.get(*PLAIN), _body(Stage.S1, fields), "")
+        body = {**_body(Stage.S1, fields), **_remarks(arrived.remarks)}
+        if arrived.marks is Marks.MARKDOWN:
+            body[MARKED] = ["text"]
+        return Content(self._forms.get(*PLAIN), body, "")
 
     def _form(self, data: Mapping[str, Any]) -> Content | None:
         try:
@@ -96,6 +104,16 @@ def _body(stage: Stage, fields: Mapping[str, Any], held_back: Sequence[str] = ()
         "attachments_held_back": 0,
         "basis": [],
     }
+
+
+def _remarks(said: Remarks) -> dict[str, Any]:
+    """What a sender said beside its message, bounded and on lines of their own; nothing when it said nothing."""
+    told: dict[str, Any] = {} if said.confidential is None else {"confidential": said.confidential}
+    for name, side in (("sender", said.sender), ("recipient", said.recipient)):
+        both = {"persons": side.persons, "references": side.references}
+        kept = {key: [one_line(text, 256) for text in texts[:MOST_NAMED]] for key, texts in both.items() if texts}
+        told |= {name: kept} if kept else {}
+    return {REMARKS: told} if told else {}
 
 
 def _texts(body: Mapping[str, Any], name: str) -> list[str]:

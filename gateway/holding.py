@@ -13,9 +13,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway.attachments import NAMED_WITHIN, named_until, sealed_file
 from gateway.audit import AuditAction, Auditor
@@ -27,7 +27,7 @@ from gateway.model.base import DAY, HOUR, CaseId, DecisionId, EnvelopeId, Instan
 from gateway.model.directory import Inbox
 from gateway.model.keys import EnvelopeWrap, KeyHead, KeyRecordKind
 from gateway.model.path import Arrival, Channel, Conversation, Envelope, EnvelopeAttachment, Held, Origin
-from gateway.neighbours import Answer, Arrived, ArrivedFile, MatterReference, Reason
+from gateway.neighbours import Answer, Arrived, ArrivedFile, Marks, MatterReference, Reason, Remarks, Side
 from gateway.ports import (
     AttachmentKey,
     AttachmentSealer,
@@ -301,6 +301,8 @@ def _packed(arrived: Arrived, files: list[AttachmentKey]) -> str:
             "reference": arrived.reference,
             "subject": arrived.subject,
             "text": arrived.text,
+            "marks": arrived.marks,
+            "remarks": dataclasses.asdict(arrived.remarks),
             "created": arrived.created,
             "references": [[one.root, one.extension, one.label] for one in arrived.references],
             "data": arrived.data,
@@ -322,12 +324,21 @@ def _unpacked(text: str, octets: dict[str, bytes]) -> Arrived:
         reference=told["reference"],
         subject=told["subject"],
         text=told["text"],
+        marks=Marks(told.get("marks", "")),
+        remarks=_remarks(told.get("remarks", {})),
         created=Instant(told["created"]),
         original=b"",  # the fingerprint of it stands in the arrival's row
         references=tuple(MatterReference(*one) for one in told["references"]),
         data=told["data"],
         files=tuple(ArrivedFile(name=name, media_type=kind, octets=octets[key]) for key, name, kind in told["files"]),
     )
+
+
+def _remarks(told: Mapping[str, Any]) -> Remarks:
+    def side(name: str) -> Side:
+        return Side(**{kind: tuple(texts) for kind, texts in told.get(name, {}).items()})
+
+    return Remarks(confidential=told.get("confidential"), sender=side("sender"), recipient=side("recipient"))
 
 
 async def _pieces(octets: bytes) -> AsyncIterator[bytes]:

@@ -240,6 +240,34 @@ class ArrivedFile:
     octets: bytes
 
 
+class Marks(StrEnum):
+    """How the text of an arrival is written."""
+
+    NONE = ""
+    MARKDOWN = "markdown"  # SDK's subset (B1.3.3 §4.3.3.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Whom one side names, and what it calls the matter: words of the sender's, and no rule of ours about access."""
+
+    persons: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remarks:
+    """What a sender said beside the message and its reader is to see (SDK: B1.3.3 §4, SAD §1.7).
+
+    `confidential` is the sender's own assessment of secrecy; None where the channel has no word for it. Here everything
+    is handled as secret, whatever it says.
+    """
+
+    confidential: bool | None = None
+    sender: Side = Side()
+    recipient: Side = Side()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
     """What a neighbour handed us, parsed; `original` is what it was parsed from, for the fingerprint.
@@ -259,6 +287,8 @@ class Arrived:
     text: str
     created: Instant
     original: bytes
+    marks: Marks = Marks.NONE
+    remarks: Remarks = Remarks()
     references: tuple[MatterReference, ...] = ()  # all of them, to be given back in an answer
     data: Mapping[str, Any] | None = None  # a form of ours, as it was sent
     carrier: ArrivedFile | None = None

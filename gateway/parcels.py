@@ -10,11 +10,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from gateway.aftermath import NEVER
 from gateway.canonical import dumps
 from gateway.directory import Snapshot
 from gateway.errors import EnvelopeError
 from gateway.forms import FormCatalogue
-from gateway.model.base import AdministrationId, AttachmentId, MessageId
+from gateway.model.base import AdministrationId, AttachmentId, InboxId, MessageId
 from gateway.model.keys import KeyRecord
 from gateway.model.path import Arrival, Attachment, Case, Channel, Conversation, Envelope, Message, Way
 from gateway.neighbours import Arrived, MatterReference, Parcel, ParcelFile
@@ -23,6 +24,8 @@ from gateway.quarantine import Asker, Quarantine
 
 #: More references than this in one message are nobody's names of a matter.
 MAX_REFERENCES: Final = 50
+#: So many messages of a case are looked at for the first one.
+MOST_LOOKED_AT: Final = 500
 
 
 class Parcels:
@@ -120,11 +123,13 @@ class Parcels:
     ) -> tuple[str, tuple[MatterReference, ...]]:
         """What the recipient knows the answered message as, and what it called the matter in it.
 
-        The message's own id when the recipient wrote it, our envelope's when we did.
+        What answers none supplements the first message of its conversation (SDK B1.3.3 §4.3.2). The message's own id
+        when the recipient wrote it, our envelope's when we did.
         """
         if message.in_reply_to is None:
-            return "", ()
-        answered = await self._store.get(Message, message.in_reply_to)
+            answered = await self._first(message, envelope.inbox, channel)
+        else:
+            answered = await self._store.get(Message, message.in_reply_to)
         if answered is None:
             return "", ()
         arrivals = [row for row in await self._store.arrivals_of(answered.id) if row.channel is channel]
@@ -138,6 +143,27 @@ class Parcels:
             if earlier.inbox == envelope.inbox and not earlier.sender_copy:
                 return earlier.id, ()
         return "", ()
+
+    async def _first(self, message: Message, party: InboxId, channel: Channel) -> Message | None:
+        """The first message between us and a party in this case that had arrived when `message` was made, or None.
+
+        One that had not arrived is never named: a reference to what was refused is refused (B1.3.3 §5.3 row 11). What
+        arrives later changes nothing: every try of a message says the same.
+        """
+        for earlier in reversed(await self._store.messages_of(message.case, limit=MOST_LOOKED_AT)):
+            if earlier.id == message.id or earlier.created_at >= message.created_at:
+                continue
+            if earlier.sender == party and any(
+                row.channel is channel and row.inbox == message.sender
+                for row in await self._store.arrivals_of(earlier.id)
+            ):
+                return earlier
+            if earlier.sender == message.sender and any(
+                row.inbox == party and row.channel is channel and (row.delivered_at or NEVER) <= message.created_at
+                for row in await self._store.deliveries_of(earlier.id)
+            ):
+                return earlier
+        return None
 
     async def file(self, envelope: Envelope, message: Message, file: AttachmentKey, asker: Asker) -> ParcelFile:
         """A file of an opened envelope, to be read: each reading asks for its verdict first (`Quarantine.require`).

@@ -22,7 +22,12 @@ from typing import Final
 ROOT: Final = Path(__file__).parent.parent
 RULES: Final = ROOT / "tests" / "data" / "sdk" / "rules.toml"
 DOCUMENT: Final = ROOT / "docs" / "sdk-conformance.md"
-ELSEWHERE: Final = {"channels": "tests/path/test_channels.py", "pdf": "tests/documents/test_pdf.py"}
+ELSEWHERE: Final = {
+    "channels": "tests/path/test_channels.py",
+    "marked": "tests/properties/test_marked.py",
+    "pdf": "tests/documents/test_pdf.py",
+    "threads": "tests/properties/test_threads.py",
+}
 HEAD: Final = """# What SDK demands, and what holds it
 
 Each rule for a message client (MK), where it comes from, and the tests that hold it here. *Pass*: every named test

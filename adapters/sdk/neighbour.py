@@ -28,7 +28,20 @@ from gateway.documents import Documents, page_of
 from gateway.logs import place_of
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
-from gateway.neighbours import Answer, Arrived, ArrivedFile, MatterReference, Parcel, Reason, Seen, Telling, Told
+from gateway.neighbours import (
+    Answer,
+    Arrived,
+    ArrivedFile,
+    Marks,
+    MatterReference,
+    Parcel,
+    Reason,
+    Remarks,
+    Seen,
+    Side,
+    Telling,
+    Told,
+)
 from gateway.readable import markdown
 
 PDF: Final = "application/pdf"
@@ -236,11 +249,23 @@ def incoming(
         references=tuple(MatterReference(one.id.root, one.id.extension, one.label) for one in references),
         subject=message.label,
         text="\n\n".join(text for document in message.documents for text in document.texts),
+        marks=Marks.MARKDOWN,
+        remarks=Remarks(
+            confidential=message.confidential, sender=_side(message.sender), recipient=_side(message.recipient)
+        ),
         created=message.created,
         original=original,
         data=data,
         carrier=_file(carrier) if carrier is not None else None,
         files=tuple(_file(file) for file in files if file is not carrier),
+    )
+
+
+def _side(party: Party) -> Side:
+    attention = party.attention
+    return Side(
+        persons=tuple(told for one in attention.persons if (told := one.label or (one.id.extension if one.id else ""))),
+        references=tuple(one.label or one.id.extension for one in attention.references),
     )
 
 

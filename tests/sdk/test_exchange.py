@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.client import ServiceAwayError
 from adapters.sdk.neighbour import SdkNeighbour, outgoing
 from gateway.model.base import MINUTE
-from gateway.model.path import Case, Channel
+from gateway.model.path import Case, Channel, Message
 from gateway.neighbours import Parcel, Telling, Told
 from gateway.states import CaseState, DeliveryState
 from tests.county import ALVESTA, SEAT_E, SEAT_N
@@ -70,17 +72,20 @@ async def test_a_worker_that_ends_before_the_outcome_is_durable_hears_the_same_f
     _, _, message = await sent(federation, (SEAT_E,))
     await first.gateway.channels.run_once(Channel.SDK)
 
+    class PowerWent(BaseException):
+        """What no worker holds back."""
+
     class Dying(SdkNeighbour):
         async def outcome(self, reference: str) -> Told:
             assert (await super().outcome(reference)).telling is Telling.DELIVERED
-            raise SystemError("the power went")
+            raise PowerWent
 
     first.clock.advance(MINUTE)
     one = federation.one
     first.gateway.channels.connect(Dying(one._api, (), one._documents))
-    with pytest.raises(ExceptionGroup) as ended:
+    with pytest.raises(BaseExceptionGroup) as ended:
         await first.gateway.channels.run_once(Channel.SDK)
-    assert ended.group_contains(SystemError)
+    assert ended.group_contains(PowerWent)
     assert await states(first, message) == {(DeliveryState.IN_TRANSIT, "")}
     first.gateway.channels.connect(one)
     await first.gateway.channels.run_once(Channel.SDK)
@@ -173,3 +178,37 @@ async def test_a_reply_keeps_the_conversation_and_gives_every_reference_of_the_s
     kept = await second.store.arrivals_of(message)
     assert len(kept) == 2
     assert all(row.references and PERSON.encode() not in row.references for row in kept)
+
+
+async def test_what_answers_nothing_supplements_the_first_message_that_had_arrived(federation: Federation) -> None:
+    """sdk.md §5: any number of times, always the first message of the conversation; and it answers nothing."""
+    first, second = federation.pair.first, federation.pair.second
+    worker, case, referral = await sent(federation, (SEAT_E,))
+
+    async def supplement() -> dict[str, Any]:
+        first.clock.advance(MINUTE)
+        values = {"text": "En komplettering.", "categories": ["NEED"]}
+        draft = await first.gateway.drafts.create(worker, ALVESTA, case.id, "case_message", 1, values)
+        message = (await first.gateway.sending.send_draft(worker, draft.id, [SEAT_E])).message
+        first.clock.advance(MINUTE)
+        await first.deliver()
+        await first.gateway.channels.run_once(Channel.SDK)
+        [envelope] = [one for one in await first.store.envelopes_of(message) if one.inbox == SEAT_E]
+        return dict(federation.service.boxes["county"][envelope.id].attributes)
+
+    early = await supplement()  # made before the first one's receipt has come
+    await federation.exchange()
+    [asked] = [one for one in await first.store.envelopes_of(referral) if one.inbox == SEAT_E]
+    assert "refToMessageId" not in early
+    for _ in range(2):
+        later = await supplement()
+        assert later["refToMessageId"] == asked.id
+        assert later["conversationId"] == early["conversationId"]
+    await federation.exchange()
+    ekeliden = await second.sign_in("ek-chef")
+    lines = await second.gateway.inboxes.page(ekeliden, SEAT_E)
+    assert len(lines) == 4
+    received = [await second.store.get(Message, line.item.message) for line in lines]
+    assert [row.in_reply_to for row in received if row is not None].count(referral) == 2
+    file = await first.gateway.casework.file(worker, case.id)
+    assert all(leg.answered_at is None for leg in file.entry(referral).legs)

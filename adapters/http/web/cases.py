@@ -25,6 +25,7 @@ from gateway.model.base import CaseId, InboxId
 from gateway.model.directory import Inbox, InboxKind
 from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH
 from gateway.states import CaseState, ConsentState, DeliveryState
+from gateway.threads import newest_first
 
 #: What ended a delivery, and what to do about it.
 WHYS: Final = {
@@ -90,7 +91,7 @@ async def show_case(call: Call) -> web.Response:
         turn_words=turn_words(call, file.progress),
         consents=consents,
         consented=bool(current),
-        entries=[_entry(call, file, entry) for entry in file.entries],
+        entries=[_entry(call, file, entry) for entry in _threads(file)],
         unread=[entry for entry in file.entries if not entry.mine and not entry.read],
         undelivered=_undelivered(call, file),
         answer=next((entry for entry in file.entries if entry.message.form_type == ANSWER), None),
@@ -186,11 +187,22 @@ def _units_after(file: CaseFile) -> str:
     return ", ".join(units[name].name for name in file.case.matched_units[1:] if name in units)
 
 
+def _threads(file: CaseFile) -> list[Entry]:
+    """The messages with each answer right above what it answers; the thread that moved last first."""
+    return newest_first(
+        file.entries,
+        name=lambda entry: entry.message.id,
+        answers=lambda entry: entry.message.in_reply_to,
+        at=lambda entry: entry.message.created_at,
+    )
+
+
 def _entry(call: Call, file: CaseFile, entry: Entry) -> dict[str, Any]:
     """A message of the timeline, with the steps of each recipient in words."""
     now = call.gateway.ports.clock.now()
     return {
         "entry": entry,
+        "answers": next((one for one in file.entries if one.message.id == entry.message.in_reply_to), None),
         "undo": bool(entry.undo_until and entry.undo_until > now),
         "legs": [leg_words(call, leg) for leg in entry.legs],
         "recallable": entry.mine and entry.arrived and not any(leg.recall for leg in entry.legs),

@@ -24,6 +24,7 @@ from adapters.http.web.nav import Link
 from adapters.http.web.projection import shown
 from adapters.http.web.rows import acts, shows
 from adapters.http.web.words import N_
+from gateway.contents import REMARKS
 from gateway.errors import ConflictError, FieldError, InvalidRequestError
 from gateway.forms.names import REFERRAL
 from gateway.guard import NewerError
@@ -128,6 +129,7 @@ async def common(call: Call, item: Item) -> dict[str, Any]:
         "url": here(call),
         "form": form,
         "shown": shown(form, body),
+        "remarks": body.get(REMARKS),
         "files": item.found.opened.attachments,
         "files_held": body.get("attachments_held_back") or 0,
         "deciders": deciders if isinstance(deciders, list) else [],

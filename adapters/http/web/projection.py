@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from markupsafe import Markup
+
+from adapters.http.web.marked import marked
+from gateway.contents import MARKED
 from gateway.forms import Field, Form
 from gateway.model.classes import Stage
 
@@ -26,6 +30,7 @@ class Line:
     several: Sequence[str] = ()
     day: str = ""
     held: bool = False
+    marked: Markup | None = None  # of a text from outside in SDK's Markdown subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def shown(form: Form, body: Mapping[str, Any]) -> Shown:
         for name in section.fields:
             field = form.fields[name]
             if name in values:
-                lines.append(_line(field, values[name]))
+                lines.append(_line(field, values[name], body))
             elif name in held:
                 lines.append(Line(field.label, held=True))
             elif stage is not None and field.stage > stage:
@@ -72,7 +77,9 @@ def _stage(body: Mapping[str, Any]) -> Stage | None:
         return None
 
 
-def _line(field: Field, value: Any) -> Line:
+def _line(field: Field, value: Any, body: Mapping[str, Any]) -> Line:
+    if (found := marked_in(body, field.id, value)) is not None:
+        return Line(field.label, str(value), marked=found)
     if field.type == "bool":
         return Line(field.label, YES_NO.get(value, ""))
     if field.type == "code":
@@ -86,6 +93,12 @@ def _line(field: Field, value: Any) -> Line:
     if isinstance(value, list):
         return Line(field.label, several=[str(one) for one in value])
     return Line(field.label, str(value))
+
+
+def marked_in(body: Mapping[str, Any], name: str, value: object) -> Markup | None:
+    """The text of a field as HTML when its sender wrote it in SDK's Markdown subset; None when it is plain."""
+    named = body.get(MARKED)
+    return marked(value) if isinstance(named, list) and name in named and isinstance(value, str) else None
 
 
 def _is_day(value: object) -> bool:

@@ -17,8 +17,10 @@ from adapters.http.web.cases import DEAD, leg_words
 from adapters.http.web.deskroutes import act, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
+from adapters.http.web.projection import marked_in
 from adapters.http.web.words import N_
 from gateway.casefile import CaseFile, Entry
+from gateway.contents import REMARKS
 from gateway.decide import AccessAction
 from gateway.errors import ConflictError, NotFoundError, StepUpRequiredError
 from gateway.forms import Form
@@ -94,6 +96,7 @@ async def show_message(call: Call) -> web.Response:
         file=file,
         entry=entry,
         sections=read_sections(form, found.opened.body),
+        remarks=found.opened.body.get(REMARKS),
         attachments=found.opened.attachments,
         files_held=int(str(found.opened.body.get("attachments_held_back", 0)) or 0),
         statement=str(found.opened.body.get("statement", "")),
@@ -161,7 +164,7 @@ async def _sent_page(call: Call, file: CaseFile, entry: Entry) -> web.Response:
 
 
 def read_sections(form: Form, body: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str, bool]]]]:
-    """Sections with their questions: label, answer in words, and whether it was held back."""
+    """Sections with their questions: label, answer in words (or as HTML, when marked), and whether it was held back."""
     fields = body.get("fields")
     values: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
     named = body.get("held_back")
@@ -169,7 +172,11 @@ def read_sections(form: Form, body: Mapping[str, Any]) -> list[tuple[str, list[t
     sections = []
     for section in form.sections:
         rows = [
-            (form.fields[name].label, shown(form.fields[name], values.get(name)), name in held)
+            (
+                form.fields[name].label,
+                marked_in(body, name, values.get(name)) or shown(form.fields[name], values.get(name)),
+                name in held,
+            )
             for name in section.fields
             if name in values or name in held
         ]
