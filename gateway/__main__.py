@@ -115,7 +115,13 @@ class SystemWiring:
             ready(address)  # from here on, a signal ends it in good order
             tell(READY)
             async with asyncio.TaskGroup() as group:
-                working = group.create_task(workers.run(gateway, lambda at: keyring.shred.sweep(older_than=at)))
+                working = group.create_task(
+                    workers.run(
+                        gateway,
+                        lambda at: keyring.shred.sweep(older_than=at),
+                        exchange_every_s=float(settings.exchange_seconds),
+                    )
+                )
                 living = group.create_task(keep_alive())
                 broken = [group.create_task(part.until_broken()) for part in (gateway.ports.store, keyring.shred)]
                 ended = group.create_task(stop.wait())

@@ -44,6 +44,11 @@ class Contents:
         found = self._form(arrived.data) if arrived.data is not None else None
         if found is not None:
             return dataclasses.replace(found, body={**found.body, **_remarks(arrived.remarks)})
+        # The one that is shown as a field of its own is not said twice.
+        others = tuple(one for one in arrived.remarks.sender.references if one != arrived.reference)
+        said = dataclasses.replace(
+            arrived.remarks, sender=dataclasses.replace(arrived.remarks.sender, references=others)
+        )
         fields: dict[str, Any] = {}
         for name, text in (
             ("subject", arrived.subject[:256]),
@@ -52,7 +57,7 @@ class Contents:
         ):
             if text:
                 fields[name] = text
-        body = {**_body(Stage.S1, fields), **_remarks(arrived.remarks)}
+        body = {**_body(Stage.S1, fields), **_remarks(said)}
         if arrived.marks is Marks.MARKDOWN:
             body[MARKED] = ["text"]
         return Content(self._forms.get(*PLAIN), body, "")

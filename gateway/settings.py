@@ -46,6 +46,9 @@ class Settings(BaseModel):
         default=0, ge=0, le=65535, description="Port för mätvärden (/metrics) på den egna datorn; 0: ingen."
     )
     log_name: str = Field(default="sambud.example", pattern=r"^[a-z0-9][a-z0-9./-]{0,80}$", description="Loggens namn.")
+    exchange_seconds: int = Field(
+        default=5, ge=1, le=300, description="Hur ofta varje kanal tillfrågas om vad som kommit in, i sekunder."
+    )
     step_up_minutes: int = Field(default=15, ge=5, le=30, description="Hur länge en kod räcker för att öppna.")
     attachment_max_bytes: int = Field(
         default=100_000_000, ge=1, le=1024**3, description="Största bilaga i byte (högst 1 GiB)."

@@ -35,8 +35,13 @@ NOTICES_EVERY_S: Final = 30.0
 log = structlog.get_logger()
 
 
-async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]]) -> None:
-    """Everything, until cancelled. Cancelling waits for the delivery at hand; what is left lies in the store."""
+async def run(
+    gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]], *, exchange_every_s: float = EXCHANGE_EVERY_S
+) -> None:
+    """Everything, until cancelled. Cancelling waits for the delivery at hand; what is left lies in the store.
+
+    `exchange_every_s` is how often each neighbour is asked what came; it may ask for more time itself.
+    """
     metrics = gateway.ports.metrics
     async with asyncio.TaskGroup() as group:
         group.create_task(_delivering(gateway))
@@ -49,7 +54,7 @@ async def run(gateway: Gateway, sweep_keys: Callable[[Instant], Awaitable[int]])
             group.create_task(_repeated(metrics, Job.NOTICES, NOTICES_EVERY_S, lambda: notify(gateway)))
         for channel in gateway.channels.neighbours:
             group.create_task(
-                _repeated(metrics, Job.EXCHANGE, EXCHANGE_EVERY_S, functools.partial(_taking_in, gateway, channel))
+                _repeated(metrics, Job.EXCHANGE, exchange_every_s, functools.partial(_taking_in, gateway, channel))
             )
             group.create_task(_handing_over(gateway, channel))
         group.create_task(

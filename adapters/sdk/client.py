@@ -14,6 +14,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
@@ -33,6 +34,8 @@ MOST_PARTS: Final = 2_000_000
 #: A token is renewed this long before it ends.
 EARLY: Final = MINUTE
 ASSERTION_LIFE_S: Final = 60
+#: What a service may ask us to wait; it is asked again then, whatever it said.
+LONGEST_WAIT: Final = 15 * MINUTE
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _MESSAGES: Final = "sdk/messages"
 
@@ -79,6 +82,7 @@ class SdkApi:
         self._clock = clock
         self._timeout_s = timeout_s
         self._token = _Token()
+        self._not_before = Instant(0)
         self._renewing = asyncio.Lock()
 
     async def send(self, message: Message, files: tuple[Streamed, ...] = (), *, again: bool = False) -> None:
@@ -182,6 +186,8 @@ class SdkApi:
         query: Mapping[str, str] | None,
         body: Written | None,
     ) -> tuple[int, Any]:
+        if self._clock.now() < self._not_before:
+            raise ServiceAwayError("the service asked us to wait")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}
@@ -197,6 +203,8 @@ class SdkApi:
                     allow_redirects=False,
                 ) as response,
             ):
+                if response.status in (429, 503):
+                    self._not_before = _not_before(response.headers.get("Retry-After", ""), self._clock.now())
                 octets = await _bounded(response, limit)
                 return response.status, _json(octets, response)
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
@@ -241,6 +249,19 @@ class SdkApi:
         if not isinstance(value, str) or not value or not isinstance(life, int) or life <= 0:
             raise ServiceAwayError("the token endpoint gave no token")
         return _Token(value, Instant(now + min(life, 1800) * SECOND))
+
+
+def _not_before(asked: str, now: Instant) -> Instant:
+    """Until when a service that is busy wants no call: seconds, or a date (RFC 9110 §10.2.3); at most a quarter."""
+    try:
+        wait = int(asked) * SECOND if asked.isascii() and asked.isdigit() else _instant(asked) - now
+    except (TypeError, ValueError, OverflowError):
+        wait = 0
+    return Instant(now + min(max(wait, 0), LONGEST_WAIT))
+
+
+def _instant(date: str) -> Instant:
+    return Instant(int(parsedate_to_datetime(date).timestamp()) * SECOND)
 
 
 async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytearray:

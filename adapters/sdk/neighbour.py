@@ -261,11 +261,16 @@ def incoming(
     )
 
 
+def _named(reference: Reference) -> str:
+    name = reference.id.extension
+    return f"{name}, {reference.label}" if reference.label and reference.label != name else name
+
+
 def _side(party: Party) -> Side:
     attention = party.attention
     return Side(
         persons=tuple(told for one in attention.persons if (told := one.label or (one.id.extension if one.id else ""))),
-        references=tuple(one.label or one.id.extension for one in attention.references),
+        references=tuple(_named(one) for one in attention.references),
     )
 
 

@@ -21,8 +21,9 @@ from adapters.sdk.api_model import Streamed, create_body, entries, message_of, w
 from adapters.sdk.client import Access, NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError
 from gateway.forms import FormCatalogue
+from gateway.model.base import SECOND
 from gateway.readable import markdown
-from tests.clock import ManualClock
+from tests.clock import ManualClock, instant
 from tests.sdk.federation import serving
 from tests.sdk.test_message import ID, a_message
 
@@ -330,3 +331,49 @@ def test_a_form_is_readable_by_anybody_and_what_people_wrote_is_text_and_nothing
     assert r"\[länk\]\(http://x\) \*\*fet\*\* \<b\>" in text
     assert "- Behov\n- Sociala förhållanden\n" in text
     assert "lämnas inte" in text
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "waits_s"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("999999999999", 900),
+        ("Mon, 02 Mar 2026 09:00:30 GMT", 30),
+        ("Mon, 02 Mar 2026 08:00:00 GMT", 0),
+        ("-5", 0),
+        ("snart", 0),
+        ("\u0663", 0),
+        ("", 0),
+    ],
+)
+async def test_a_service_that_is_busy_is_left_alone_for_as_long_as_it_asks(
+    status: int, asked: str, waits_s: int
+) -> None:
+    """RFC 9110 §10.2.3: seconds or a date; nonsense asks for nothing, and nobody is left alone over a quarter."""
+    clock, calls = ManualClock(instant(2026, 3, 2, 9)), 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal calls
+        if request.path == "/token":
+            return web.json_response({"access_token": "t", "expires_in": 1800})
+        calls += 1
+        return web.json_response({}, status=status, headers={"Retry-After": asked} if asked else {})
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    async with serving(app) as address, aiohttp.ClientSession() as session:
+        access = Access(
+            base=f"{address}/",
+            token_url=f"{address}/token",
+            client_id="x",
+            key=ECKey.generate_key("P-256"),
+            algorithm="ES256",
+        )
+        api = SdkApi(access, session, clock)
+        for wait_s in (0, waits_s - 1, 1):
+            clock.advance(max(wait_s, 0) * SECOND)
+            with pytest.raises(ServiceAwayError):
+                await api.waiting("f")
+    assert calls == (2 if waits_s else 3)

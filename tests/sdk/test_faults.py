@@ -28,7 +28,7 @@ from gateway.model.path import Arrival, Channel
 from gateway.neighbours import Answer, Arrived, Reason
 from gateway.ports import Store
 from tests.clock import ManualClock
-from tests.county import SEAT_E, SEAT_N, County, a_county
+from tests.county import SEAT_E, UNIT_E, County, a_county
 from tests.faults.tally import tally
 from tests.neighbours import address_of, seen_from
 from tests.sdk.federation import serving
@@ -130,7 +130,7 @@ OTHER: dict[str, Callable[[Message], Message]] = {
     "a person": lambda m: _attention(m, "sender", persons=(Person(id=Identifier("x", "1"), label="Handläggare"),)),
     "a reference": lambda m: _attention(m, "sender", references=(Reference(id=Identifier("dnr", "1"), label="1"),)),
     "another sender": lambda m: _attention(m, "sender", function="sdk:inkorg:okand"),
-    "another recipient": lambda m: _attention(m, "recipient", function=address_of(SEAT_N).partition("#")[2]),
+    "another recipient": lambda m: _attention(m, "recipient", function=address_of(UNIT_E).partition("#")[2]),
 }
 
 

@@ -43,7 +43,10 @@ def a_letter(sender: str = ALVESTA, recipient: str = SEAT_E, **changes: object) 
                 Person(label="Handläggare Vuxen"),
                 Person(id=Identifier("0.9.2342.19200300.100.1.3", "vux@alvesta.example")),
             ),
-            (Reference(id=Identifier(DIARY_ROOT, "SN-2026-17"), label="Vår beteckning"),),
+            (
+                Reference(id=Identifier(DIARY_ROOT, "SN-2026-17"), label="SN-2026-17"),
+                Reference(id=Identifier(DIARY_ROOT, "SN-2026-18"), label="Placeringen"),
+            ),
         ),
         recipient=_party(
             recipient, (Person(label="Samordnaren"),), (Reference(id=Identifier("1.2.3", "HSV-2026-4"), label=""),)
@@ -79,7 +82,8 @@ async def test_the_seat_reads_the_text_rendered_and_what_the_sender_said_beside_
         "<dt>Ställt till</dt><dd>Samordnaren<br>",
         "Alla i inkorgen kan läsa, oavsett vem som nämns.",
         "<dt>Kontakt hos avsändaren</dt><dd>Handläggare Vuxen<br>vux@alvesta.example</dd>",
-        "<dt>Avsändarens beteckningar</dt><dd>Vår beteckning</dd>",
+        "<dt>Avsändarens beteckning</dt>\n<dd>SN-2026-17</dd>",
+        "<dt>Avsändarens beteckningar</dt><dd>SN-2026-18, Placeringen</dd>",
         "<dt>Er beteckning</dt><dd>HSV-2026-4</dd>",
     ):
         assert told in page
@@ -120,7 +124,7 @@ async def test_what_waited_for_a_registrator_keeps_it_all() -> None:
     assert body["marked"] == ["text"]
     assert body["remarks"] == {
         "confidential": True,
-        "sender": {"persons": ["Handläggare Vuxen", "vux@alvesta.example"], "references": ["Vår beteckning"]},
+        "sender": {"persons": ["Handläggare Vuxen", "vux@alvesta.example"], "references": ["SN-2026-18, Placeringen"]},
         "recipient": {"persons": ["Samordnaren"], "references": ["HSV-2026-4"]},
     }
 

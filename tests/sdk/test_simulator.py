@@ -180,9 +180,13 @@ async def test_faults_are_set_and_counted_down_and_what_is_no_fault_is_refused_w
 
 async def test_a_service_that_is_away_is_away_for_so_many_calls_and_says_when_to_come_back(desk: Desk) -> None:
     desk.service.faults.away = 2
-    for _ in range(2):
+    for left in (1, 0):
         with pytest.raises(ServiceAwayError):
             await desk.api.waiting(FUNCTION)
+        with pytest.raises(ServiceAwayError, match="asked us to wait"):
+            await desk.api.waiting(FUNCTION)  # not asked before the five seconds are over
+        assert desk.service.faults.away == left
+        desk.clock.advance(5 * SECOND)
     assert await desk.api.waiting(FUNCTION) == []
 
 
