@@ -149,14 +149,29 @@ class SystemWiring:
             yield new
 
     @asynccontextmanager
-    async def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AsyncIterator[None]:
-        from adapters.sdk.connect import simulated
+    async def simulated_sdk(
+        self, gateways: Mapping[str, Gateway], clock: Clock
+    ) -> AsyncIterator[Callable[[str, str, str], None]]:
+        try:
+            from adapters.sdk.connect import simulated
+            from adapters.sdk.simulator import Simulator
+        except ImportError as missing:
+            raise SetupError(
+                "the packages for SDK are not installed",
+                swedish="Paketen för SDK saknas.",
+                next_step="Installera sambud[sdk].",
+            ) from missing
+
+        service = Simulator(clock)
+
+        def arrive(to: str, label: str, text: str) -> None:
+            service.arrive(to, label=label, text=text)
 
         addresses = {name: await _own_addresses(gateway) for name, gateway in gateways.items()}
-        async with simulated(addresses, clock) as neighbours:
+        async with simulated(addresses, service, clock) as neighbours:
             for name, gateway in gateways.items():
                 gateway.channels.connect(neighbours[name])
-            yield
+            yield arrive
 
     async def simulate_sdk(
         self, clients: Mapping[str, Sequence[str]], keys: Path, port: int, say: Callable[[str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import tempfile
@@ -14,6 +15,7 @@ import click
 from gateway.clirun import Wiring, run, settings_of
 from gateway.demo import DemoDesk, Walk, demo_directory, demo_password, prepare
 from gateway.demo_federated import HERE, THERE, FederatedWalk, Side, seen_from
+from gateway.demo_outside import FUNCTIONS, MISSING, Outside, with_outside
 from gateway.errors import SetupError
 from gateway.register import Credential
 from gateway.settings import Settings
@@ -33,8 +35,14 @@ def demo(context: click.Context, once: bool, federated: bool, port: int, data: P
         if federated:
             run(_federated(wiring, context, root))
             return
+        nobody: dict[str, Any] = {"sdk_url": "", "link_url": "", "smime_keys": None, "notice_sender": ""}
         settings = settings_of(
-            context, data_dir=data or root / "data", root_key_file=root / "root" / "k0", port=port, host="127.0.0.1"
+            context,
+            data_dir=data or root / "data",
+            root_key_file=root / "root" / "k0",
+            port=port,
+            host="127.0.0.1",
+            **nobody,  # what is invented goes to nobody that the environment may name
         )
         run(_demo(wiring, settings, once=once))
 
@@ -54,19 +62,31 @@ async def _demo(wiring: Wiring, settings: Settings, *, once: bool) -> None:
     def advance(microseconds: int) -> None:
         skew[0] += microseconds
 
-    async with wiring.opened(settings, create=True, skew=lambda: skew[0]) as gateway:
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(wiring.opened(settings, create=True, skew=lambda: skew[0]))
         await gateway.register.begin()
         await gateway.integrator.open_year()
-        applied = await gateway.register.apply(demo_directory(), passwords=demo_password, by="demo")
+        applied = await gateway.register.apply(with_outside(), passwords=demo_password, by="demo")
         credentials: dict[str, Credential] = {one.login: one for one in applied.credentials}
         click.echo("DEMO: påhittad adressbok, påhittade uppgifter, lösenord som inte är hemliga.")
         walk = Walk(gateway, credentials, click.echo, advance, lambda: wiring.reached(settings, gateway))
+        outside: Outside | None = None
+        try:
+            arrive = await stack.enter_async_context(wiring.simulated_sdk({"demo": gateway}, gateway.ports.clock))
+            outside = Outside(gateway, advance, arrive)
+            walk.outside = functools.partial(outside.walk, say=click.echo)
+        except SetupError:
+            click.echo(MISSING)
         await walk.run()
         if once:
             click.echo("Klart.")
             return
         await prepare(gateway, walk.sign_in, click.echo)
-        desk = DemoDesk(gateway, credentials, advance)
+        told: list[tuple[str, str]] = []
+        if outside is not None:
+            await outside.prepare(await walk.sign_in("al-sos"), click.echo)
+            told = [(one.name, one.does) for one in FUNCTIONS]
+        desk = DemoDesk(gateway, credentials, advance, told)
 
         def ready(address: str) -> None:
             click.echo(f"Öppna {address}/demo i en webbläsare på den här datorn. Avsluta med Ctrl-C.")

@@ -54,8 +54,15 @@ class Wiring(Protocol):
         """A gateway that only reads, with its neighbours connected and not yet asked, beside one that may be serving;
         and that one's numbers, empty when it tells none."""
 
-    def simulated_sdk(self, gateways: Mapping[str, Gateway], clock: Clock) -> AbstractAsyncContextManager[None]:
-        """Connects gateways through a simulated message service on loopback, while the context lasts."""
+    def simulated_sdk(
+        self, gateways: Mapping[str, Gateway], clock: Clock
+    ) -> AbstractAsyncContextManager[Callable[[str, str, str], None]]:
+        """Connects gateways through a simulated message service on loopback, while the context lasts; gives what lets
+        its counterpart write (to, subject, text).
+
+        Raises:
+            SetupError: the packages for SDK are not installed.
+        """
 
     async def simulate_sdk(
         self, clients: Mapping[str, Sequence[str]], keys: Path, port: int, say: Callable[[str], None]

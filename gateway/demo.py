@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -59,6 +59,7 @@ class DemoDesk:
     gateway: Gateway
     credentials: dict[str, Credential]
     advance: Callable[[int], None]
+    outside: Sequence[tuple[str, str]] = ()  # functions of the simulated counterpart, and what each does
 
     async def people(self) -> list[User]:
         """Every function that can sign in, in the directory's order."""
@@ -92,6 +93,7 @@ class Walk:
     say: Callable[[str], None]
     advance: Callable[[int], None]  # moves the demo's clock on: a code works once, and a demo does not wait
     connect: Callable[[], AbstractAsyncContextManager[Callable[[], Client]]]  # clients of the API, over HTTP
+    outside: Callable[[Signed, Case], Awaitable[None]] | None = None  # what is shown of a party outside
     _started: float = field(default=0.0)
 
     async def run(self) -> None:
@@ -145,6 +147,8 @@ class Walk:
         self._begin("           Steg 2 går över API:t mellan två verksamhetssystem, nu med namn och bilaga")
         self._end(await self._stage_2(case))
 
+        if self.outside is not None:
+            await self.outside(worker, case)
         self._begin("7 audit    Loggen publiceras och kontrolleras: blad, sidorader, hashträd, signaturer")
         await publish(gateway)
         for report in await gateway.review.verify():

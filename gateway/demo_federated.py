@@ -59,25 +59,27 @@ def seen_from(hosted: Collection[str], text: str, *, also: Mapping[str, str] | N
     data = tomllib.loads(text)
     owners = {unit["id"]: unit["administration"] for unit in data["unit"]}
     lines: list[str] = []
-    for table in ("organisation", "administration", "unit", "user", "inbox", "board"):
-        for row in data[table]:
-            owner = row["id"] if table == "administration" else row.get("administration") or owners.get(row.get("unit"))
-            if table == "user" and owner not in {*hosted, "sambud"}:
+    for name in ("organisation", "administration", "unit", "user", "inbox", "board"):
+        for row in data[name]:
+            owner = row["id"] if name == "administration" else row.get("administration") or owners.get(row.get("unit"))
+            if name == "user" and owner not in {*hosted, "sambud"}:
                 continue
-            if table == "administration":
+            if name == "administration":
                 row = {**row, "outside": owner not in hosted}
-            if table == "inbox" and owner not in hosted:
+            if name == "inbox" and owner not in hosted:
                 row = {**row, "members": []}
-            lines.append(_table(table, row))
+            lines.append(table(name, row))
     for row in data["inbox"]:
-        lines.append(_table("route", {"inbox": row["id"], "channel": "sdk", "address": sdk_address(row["id"])}))
+        lines.append(table("route", {"inbox": row["id"], "channel": "sdk", "address": sdk_address(row["id"])}))
         for channel, beginning in (also or {}).items() if owners[row["unit"]] not in hosted else ():
             route = {"inbox": row["id"], "channel": channel, "address": beginning + row["id"], "rank": 2}
-            lines.append(_table("route", route))
+            lines.append(table("route", route))
     return "\n".join(lines)
 
 
-def _table(name: str, row: Mapping[str, Any]) -> str:
+def table(name: str, row: Mapping[str, Any]) -> str:
+    """A row of a directory file, as TOML."""
+
     def told(value: object) -> str:
         if isinstance(value, bool):
             return "true" if value else "false"

@@ -86,9 +86,10 @@ def _end(certificate: Path | None) -> Instant | None:
 
 
 @asynccontextmanager
-async def simulated(addresses: Mapping[str, Sequence[str]], clock: Clock) -> AsyncIterator[Mapping[str, SdkNeighbour]]:
+async def simulated(
+    addresses: Mapping[str, Sequence[str]], service: Simulator, clock: Clock
+) -> AsyncIterator[Mapping[str, SdkNeighbour]]:
     """A simulated service on loopback, and a neighbour for each client, by client id and its addresses."""
-    service = Simulator(clock)
     async with kept() as makers, serving(service) as address, aiohttp.ClientSession() as session:
         found, documents = {}, PdfDocuments(makers=makers)
         for name, own in addresses.items():

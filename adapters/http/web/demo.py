@@ -29,7 +29,7 @@ def _desk(call: Call) -> Desk:
 async def show(call: Call) -> web.Response:
     desk = _desk(call)
     people = [(one, desk.code(one.login)) for one in await desk.people()]
-    return await call.web.page(call, "demo.html", title=call.tr("Prova Sambud"), people=people)
+    return await call.web.page(call, "demo.html", title=call.tr("Prova Sambud"), people=people, outside=desk.outside)
 
 
 async def sign_in(call: Call) -> web.Response:
