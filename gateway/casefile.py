@@ -17,8 +17,8 @@ from gateway.directory import Snapshot
 from gateway.errors import FieldError, NotFoundError
 from gateway.forms import Form
 from gateway.model.base import EnvelopeId, Instant
-from gateway.model.directory import Inbox
-from gateway.model.path import Case, Delivery, Draft, Message
+from gateway.model.directory import Inbox, SecrecyRegime
+from gateway.model.path import Case, Channel, Delivery, Draft, Message
 from gateway.model.queue import Recall
 from gateway.neighbours import Reason
 from gateway.ports import Cursor
@@ -145,20 +145,30 @@ class CaseFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An inbox that can be sent to: whose it is, and how many present members can open what comes."""
+    """An inbox that can be sent to: whose it is, and how many present members can open what comes.
+
+    `ways` are those to an inbox outside, in the order in which they are tried; empty: it lies in this gateway.
+    """
 
     inbox: Inbox
     organisation: str
     readers: int
+    ways: tuple[Channel, ...]
+    regime: SecrecyRegime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What a sender chooses: a board, or one inbox."""
+    """What a sender chooses: a board, or one inbox.
+
+    `group` is the organisation of a function outside, else empty. `known`: it takes part in the case already.
+    """
 
     id: str
     name: str
     places: tuple[Place, ...]
+    group: str
+    known: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ from gateway.neighbours import reason_of
 from gateway.opening import Opening
 from gateway.ports import Clock, Cursor, Store
 from gateway.queue import Queue
+from gateway.recipients import choices, organisation_of
 from gateway.retries import last_ended, open_until
 from gateway.rights import Rights, Standing
 from gateway.sessions import Signed
@@ -162,25 +163,25 @@ class Casework:
         )
 
     async def addresses(self, signed: Signed, draft: DraftId) -> Sequence[Address]:
-        """Where this draft can go. A referral goes to a board, and when a unit was proposed to that unit alone."""
+        """Where this draft can go (gateway/recipients.py), who takes part in the case already first in each group."""
         row = await self._drafts.find(signed, draft)
         standing = await self._rights.act(signed, row.inbox, AccessAction.WRITE_DRAFT)
         case = await self._cases.find(row.inbox, row.case)
         directory = standing.directory
-        boards = [(board.id, board.name, board.seats) for board in directory.boards.values()]
-        units = [
-            (str(inbox.id), inbox.name, (inbox.id,))
-            for inbox in directory.inboxes.values()
-            if inbox.kind is InboxKind.UNIT and (inbox.unit,) == case.matched_units[:1]
+        found = choices(directory, row.inbox, row.form_type, case)
+        keys = [(case.id, inbox) for one in found if one.group for inbox in one.inboxes]
+        known = {party.inbox for party in await self._store.get_many(CaseParty, keys)}
+        offered = [
+            Address(
+                id=one.id,
+                name=one.name,
+                places=tuple([await self._place(directory, inbox) for inbox in one.inboxes]),
+                group=one.group,
+                known=not known.isdisjoint(one.inboxes),
+            )
+            for one in found
         ]
-        offered: builtins.list[tuple[str, str, tuple[str, ...]]] = [*units, *boards]
-        if row.form_type == REFERRAL:
-            offered = list(units) if units and case.state is CaseState.MATCHED else list(boards)
-        return [
-            Address(id=name, name=title, places=tuple([await self._place(directory, seat) for seat in seats]))
-            for name, title, seats in offered
-            if all(row.form_type in directory.inbox(seat).accepts and seat != row.inbox for seat in seats)
-        ]
+        return sorted(offered, key=lambda one: (one.group, not one.known))
 
     # --- the next draft ----------------------------------------------------------------------------------------------
 
@@ -358,10 +359,15 @@ class Casework:
 
     async def _place(self, directory: Snapshot, inbox: str) -> Place:
         found = directory.inbox(inbox)
-        organisation = directory.organisations[directory.administration(found.administration).organisation]
         members = await self._members.members(found.id)
-        readers = sum(row.state is MembershipState.ACTIVE for row in members)
-        return Place(inbox=found, organisation=organisation.name, readers=readers)
+        outside = directory.is_outside(found)
+        return Place(
+            inbox=found,
+            organisation=organisation_of(directory, found),
+            readers=sum(row.state is MembershipState.ACTIVE for row in members),
+            ways=tuple(route.channel for route in directory.ways_to(found.id)) if outside else (),
+            regime=directory.unit_of(found).secrecy_regime,
+        )
 
 
 def _recipients(deliveries: Sequence[Delivery]) -> builtins.list[builtins.list[Delivery]]:

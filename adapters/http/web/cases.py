@@ -210,19 +210,19 @@ def _entry(call: Call, file: CaseFile, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _undelivered(call: Call, file: CaseFile) -> list[tuple[str, str, str]]:
-    """What the newest message of each form did not reach, and why: recipient, what happened, what to do."""
-    newest: dict[str, Entry] = {}
+def _undelivered(call: Call, file: CaseFile) -> list[tuple[str, str, str, str, bool]]:
+    """What the newest message of each form to each recipient did not reach: whom, what happened, what to do, which
+    message, and whether a person may try it again. Told until something newer has gone to the same recipient."""
+    seen: set[tuple[str, InboxId]] = set()
+    found: dict[tuple[str, str, str, bool], list[str]] = {}
     for entry in file.entries:
-        if entry.mine:
-            newest.setdefault(entry.message.form_type, entry)
-    found: dict[tuple[str, str], list[str]] = {}
-    for entry in newest.values():
-        for leg in entry.legs:
-            if leg.why in LOUD and not _gone_on(entry, leg):
+        for leg in entry.legs if entry.mine else ():
+            key = (entry.message.form_type, leg.inbox.id)
+            if key not in seen and leg.why in LOUD and not _gone_on(entry, leg):
                 _, _, what, do = leg_words(call, leg)
-                found.setdefault((what, do), []).append(leg.inbox.name)
-    return [(", ".join(names), what, do) for (what, do), names in found.items()]
+                found.setdefault((what, do, entry.message.id, leg.again), []).append(leg.inbox.name)
+            seen.add(key)
+    return [(", ".join(names), *told) for told, names in found.items()]
 
 
 def _gone_on(entry: Entry, leg: Leg) -> bool:

@@ -11,6 +11,7 @@ import dataclasses
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -33,6 +34,7 @@ from gateway.errors import (
     IllegalTransitionError,
     InvalidFormError,
     InvalidRequestError,
+    NotFoundError,
     RecipientError,
     RefusedError,
 )
@@ -130,12 +132,23 @@ async def _recipients(call: Call, desk: Desk, *, faults: Sequence[FieldError] = 
         fault_translated=True,
         back=Link(f"/utkast/{desk.draft.id}/{last.id}", call.tr("Tillbaka till blanketten")),
         desk=desk,
-        addresses=addresses,
-        chosen=[addresses[0].id] if addresses and (referral or len(addresses) == 1) else [],
+        groups=[(name, list(found)) for name, found in groupby(addresses, key=lambda one: one.group)],
+        chosen=await _chosen(call, desk, addresses, reply),
         one=referral,
         reply=reply,
         undone=call.request.query.get("angrat", ""),
     )
+
+
+async def _chosen(call: Call, desk: Desk, addresses: Sequence[Address], reply: str) -> list[str]:
+    """What is chosen before anybody chooses: who is answered, the first of a referral's, or the only one."""
+    if reply:
+        try:
+            sender = (await call.gateway.casework.file(call.signed, desk.case.id)).entry(reply).sender
+        except NotFoundError:
+            return []
+        return [one.id for one in addresses if {place.inbox.id for place in one.places} == {sender.id}]
+    return [addresses[0].id] if addresses and (desk.form.id == REFERRAL or len(addresses) == 1) else []
 
 
 async def _check(

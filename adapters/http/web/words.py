@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.guard import What
 from gateway.model.classes import PrivacyClass
-from gateway.model.directory import InboxKind
+from gateway.model.directory import InboxKind, SecrecyRegime
 from gateway.model.identity import FactorKind, MembershipRole, MembershipState, Role
 from gateway.model.path import Channel
 from gateway.model.queue import Sheet
@@ -198,6 +198,10 @@ CHANNEL: Final[Mapping[StrEnum, str]] = {
     Channel.LINK: N_("Cosmic Link, för hand"),
     Channel.HANDOVER: N_("Utskrift och överlämning"),
 }
+REGIME: Final[Mapping[StrEnum, str]] = {
+    SecrecyRegime.OSL_25: N_("Hälso- och sjukvårdens sekretess gäller hos mottagaren (25 kap. OSL)."),
+    SecrecyRegime.OSL_26: N_("Socialtjänstens sekretess gäller hos mottagaren (26 kap. OSL)."),
+}
 TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "case_state": (CaseState, CASE),
     "delivery_state": (DeliveryState, DELIVERY),
@@ -214,4 +218,5 @@ TABLES: Final[Mapping[str, tuple[type[StrEnum], Mapping[StrEnum, str]]]] = {
     "recall_state": (RecallState, RECALL),
     "newer": (What, NEWER),
     "channel": (Channel, CHANNEL),
+    "regime": (SecrecyRegime, REGIME),
 }
