@@ -184,7 +184,9 @@ class Simulator:
     def delete(self, client: str, name: str) -> None:
         if self._kept(client, name).status not in FINAL:
             raise CallError(400, "Bad Request", ["messageStatus"])
-        del self.boxes[client][name.lower()]
+        kept = self.boxes[client].pop(name.lower())
+        if kept.status == FINAL_FAILED:
+            self._seen.discard(name.lower())  # nobody has it, so its sender may try the same once more (UNK)
 
     def _kept(self, client: str, name: str) -> Kept:
         try:

@@ -24,8 +24,8 @@ from gateway.demo_outside import (
 )
 from gateway.forms.names import MESSAGE, REFERRAL
 from gateway.model.base import InboxId
-from gateway.model.path import Channel
-from gateway.neighbours import Reason, Telling, Told
+from gateway.model.path import Case, Channel, Message
+from gateway.neighbours import Reason, Remarks, Telling, Told
 from gateway.recipients import choices
 from tests.county import ALVESTA, County, a_county
 from tests.neighbours import Wire, an_arrival, seen_from
@@ -126,15 +126,32 @@ async def test_without_a_consent_that_names_it_a_function_outside_gets_nothing(c
     assert "Får inte lämnas" in page.text and "Skicka till" not in page.text
 
 
-@pytest.mark.slow
-async def test_who_is_answered_is_chosen_already_and_nobody_else(county: County, worker: Browser) -> None:
-    wire = Wire()
-    county.gateway.channels.connect(wire)
-    letter = an_arrival(recipient=ALVESTA, sender=ALVESTA)
+async def _arrived(county: County, wire: Wire) -> tuple[Case, Message]:
+    """A letter from the counterpart, which names no person and no matter: only that it is confidential."""
+    letter = an_arrival(recipient=ALVESTA, sender=ALVESTA, remarks=Remarks(confidential=True))
     wire.waiting.append(dataclasses.replace(letter, sender=f"{PARTICIPANT}#{OPEN_CARE.sdk}"))
     await county.gateway.arriving.taken_in(wire)
     [case] = await county.store.cases_of(ALVESTA, after=None, limit=10)
     [came] = await county.store.messages_of(case.id, limit=10)
+    return case, came
+
+
+@pytest.mark.slow
+async def test_a_letter_that_names_nobody_and_no_matter_can_be_read(county: County, worker: Browser) -> None:
+    wire = Wire()
+    county.gateway.channels.connect(wire)
+    case, came = await _arrived(county, wire)
+    [envelope] = await county.store.envelopes_of(came.id)
+    page = await worker.get(f"/arenden/{case.id}/las/{envelope.id}")
+    assert page.status == 200
+    assert "Innehållet omfattas av sekretess." in page.text and "Ställt till" not in page.text
+
+
+@pytest.mark.slow
+async def test_who_is_answered_is_chosen_already_and_nobody_else(county: County, worker: Browser) -> None:
+    wire = Wire()
+    county.gateway.channels.connect(wire)
+    case, came = await _arrived(county, wire)
     signed = await county.sign_in("al-sos")
     draft = await county.gateway.drafts.create(signed, ALVESTA, case.id, MESSAGE, 1, TEXT)
     page = await worker.get(f"/utkast/{draft.id}/mottagare?svar={came.id}")

@@ -14,7 +14,17 @@ from adapters.sdk.connect import simulated
 from adapters.sdk.counterpart import ORGANISATION, UNKNOWN, behaviour_of
 from adapters.sdk.simulator import Simulator
 from gateway.demo_federated import sdk_address
-from gateway.demo_outside import COLLECTING, FUNCTIONS, MISSING, OPEN_CARE, PAPER, PARTICIPANT, Outside, with_outside
+from gateway.demo_outside import (
+    COLLECTING,
+    FUNCTIONS,
+    MISSING,
+    OPEN_CARE,
+    PAPER,
+    PARTICIPANT,
+    SILENT,
+    Outside,
+    with_outside,
+)
 from gateway.model.base import MINUTE, InboxId
 from gateway.model.path import Channel
 from tests.clock import ManualClock
@@ -64,6 +74,12 @@ async def test_who_looks_around_finds_a_refusal_a_silence_paper_an_answer_and_ma
             }
             assert {row.channel for row in rows if row.inbox == PAPER.id} == {Channel.HANDOVER}
             assert said
+            [silent] = [row for row in rows if row.inbox == SILENT.id]
+            worker = await county.sign_in("al-sos")
+            await county.gateway.retries.again(worker, ALVESTA, silent.message, silent.envelope)
+            await outside.exchange()
+            after = [row for row in await county.store.deliveries_of(silent.message) if row.id != silent.id]
+            assert [str(row.state) for row in after] == ["in_transit"], "the same envelope is tried once more"
             clock.advance(MINUTE)
             await outside.exchange()
             assert len(await county.store.cases_of(ALVESTA, after=None, limit=10)) == len(cases), "nothing came twice"
