@@ -14,7 +14,7 @@ import click
 
 from gateway.clirun import Wiring, run, settings_of
 from gateway.demo import DemoDesk, Walk, demo_directory, demo_password, prepare
-from gateway.demo_federated import HERE, THERE, FederatedWalk, Side, seen_from
+from gateway.demo_federated import HERE, THERE, FederatedWalk, Side, pinned, seen_from
 from gateway.demo_outside import FUNCTIONS, MISSING, Outside, with_outside
 from gateway.errors import SetupError
 from gateway.register import Credential
@@ -103,7 +103,8 @@ async def _federated(wiring: Wiring, context: click.Context, root: Path) -> None
 
     click.echo("DEMO: två gatewayer, påhittad adressbok, en låtsad meddelandetjänst på den här datorn.")
     async with AsyncExitStack() as stack:
-        sides = {}
+        sides: dict[str, Side] = {}
+        texts: dict[str, str] = {}
         for name, hosted in (("vaxjo", HERE), ("region", THERE)):
             folder = root / name
             settings = settings_of(
@@ -115,9 +116,13 @@ async def _federated(wiring: Wiring, context: click.Context, root: Path) -> None
             gateway = await stack.enter_async_context(wiring.opened(settings, create=True, skew=lambda: skew[0]))
             await gateway.register.begin()
             await gateway.integrator.open_year()
-            text = seen_from(hosted, demo_directory())
-            applied = await gateway.register.apply(text, passwords=demo_password, by="demo")
+            texts[name] = seen_from(hosted, demo_directory())
+            applied = await gateway.register.apply(texts[name], passwords=demo_password, by="demo")
             sides[name] = Side(gateway, {one.login: one for one in applied.credentials})
+        for name, other, theirs in (("vaxjo", "region", THERE), ("region", "vaxjo", HERE)):
+            keys = await wiring.fingerprints(sides[other].gateway)
+            text = pinned(texts[name], {one: keys[one] for one in theirs})
+            await sides[name].gateway.register.apply(text, passwords=demo_password, by="demo")
         clock = sides["vaxjo"].gateway.ports.clock
         gateways = {name: side.gateway for name, side in sides.items()}
         await stack.enter_async_context(wiring.simulated_sdk(gateways, clock))

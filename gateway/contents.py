@@ -86,6 +86,9 @@ class Contents:
     async def signed(self, directory: Snapshot, content: Content) -> tuple[Content, Joint | None]:
         """An answer's signed commitment, checked; the endorsements go into the payload with whether they are known.
 
+        What is given to decide with holds only those under a key that the directory pins (docs/channels.md §3.1): an
+        answer that lacks one is a message to read, and moves no case.
+
         Raises:
             EnvelopeError: it does not hold, or does not parse.
         """
@@ -98,7 +101,9 @@ class Contents:
         if joint is None:
             return content, None
         kept = await self._answers.checked(directory, joint, content.body["fields"])
-        return dataclasses.replace(content, body={**content.body, "endorsed_outside": kept}), joint
+        known = tuple(one for one, told in zip(joint.endorsed, kept, strict=True) if told["known"])
+        body = {**content.body, "endorsed_outside": kept}
+        return dataclasses.replace(content, body=body), dataclasses.replace(joint, endorsed=known)
 
 
 def _body(stage: Stage, fields: Mapping[str, Any], held_back: Sequence[str] = ()) -> dict[str, Any]:

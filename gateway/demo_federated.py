@@ -77,6 +77,14 @@ def seen_from(hosted: Collection[str], text: str, *, also: Mapping[str, str] | N
     return "\n".join(lines)
 
 
+def pinned(text: str, keys: Mapping[str, str]) -> str:
+    """A directory file that names these signing keys of administrations, by fingerprint: now their signatures count."""
+    for administration, key in keys.items():
+        named = f'[[administration]]\nid = "{administration}"\n'
+        text = text.replace(named, f'{named}signing_key = "{key}"\n')
+    return text
+
+
 def table(name: str, row: Mapping[str, Any]) -> str:
     """A row of a directory file, as TOML."""
 

@@ -5,7 +5,8 @@ commitment to the answer's words, so a proposal can travel: whoever gets it reco
 authority's signature, and adds its own. Each gateway keeps its own record of the proposal, moved by the same table.
 
 Rules: a signature that does not hold refuses the arrival; one under a key that the directory does not name is kept and
-said to be unchecked, never taken for checked. Only the other seat of the same board proposes, confirms or disagrees.
+said to be unchecked, and counts for nothing: anybody can make a key. Only the other seat of the same board proposes,
+confirms or disagrees.
 """
 
 from __future__ import annotations

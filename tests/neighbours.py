@@ -12,15 +12,17 @@ from typing import Any
 
 from adapters.memory import MemoryStore
 from gateway.canonical import dumps
-from gateway.demo_federated import sdk_address
+from gateway.demo_federated import pinned, sdk_address
 from gateway.demo_federated import seen_from as seen
 from gateway.model.base import SECOND, Instant, MessageId
+from gateway.model.keys import KeyRecordKind
 from gateway.model.path import Case, Channel, Origin
 from gateway.neighbours import Answer, Arrived, ArrivedFile, Parcel, Reason, Seen, Telling, Told
 from gateway.screening import Screening
 from gateway.sessions import Signed
+from keys.records import fingerprint
 from tests.clock import ManualClock
-from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, VAXJO, County, a_county
+from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, VAXJO, County, a_county, password_of
 
 WIRE = Channel.SDK
 
@@ -146,6 +148,11 @@ class Pair:
     second: County
     one: Wire
     two: Wire
+    directories: tuple[str, str] = ("", "")
+
+    async def pin(self) -> None:
+        """Each directory names the other's signing keys: from now on their signatures count."""
+        await pin_keys([(self.first, self.directories[0]), (self.second, self.directories[1])])
 
     async def exchange(self) -> None:
         """Everything that can move in a minute, in both directions."""
@@ -164,6 +171,11 @@ class Net:
 
     counties: list[County]
     wires: list[Branch]
+    directories: list[str] = field(default_factory=list)
+
+    async def pin(self) -> None:
+        """As `Pair.pin`."""
+        await pin_keys(list(zip(self.counties, self.directories, strict=True)))
 
     async def exchange(self) -> None:
         for _ in range(6):
@@ -189,13 +201,14 @@ async def a_pair(
     rest = everybody - set(hosted)
     one, two = Wire(), Wire()
     one.other, two.other = two, one
+    ours, theirs = seen_from(hosted, also=also), seen_from(rest, also=also)
     async with (
-        a_county(MemoryStore(clock), clock=clock, directory=seen_from(hosted, also=also)) as first,
-        a_county(MemoryStore(clock), clock=clock, directory=seen_from(rest, also=also), screening=screening) as second,
+        a_county(MemoryStore(clock), clock=clock, directory=ours) as first,
+        a_county(MemoryStore(clock), clock=clock, directory=theirs, screening=screening) as second,
     ):
         first.gateway.channels.connect(one)
         second.gateway.channels.connect(two)
-        yield Pair(first, second, one, two)
+        yield Pair(first, second, one, two, (ours, theirs))
 
 
 @asynccontextmanager
@@ -209,11 +222,26 @@ async def a_net(*hosted: Collection[str], also: str = "") -> AsyncIterator[Net]:
         net.update({address_of(inbox): wire for inbox in inboxes_of(group)})
     async with AsyncExitStack() as stack:
         counties = []
-        for wire, group in zip(wires, hosted, strict=True):
-            county = a_county(MemoryStore(clock), clock=clock, directory=seen_from(group) + also)
+        texts = [seen_from(group) + also for group in hosted]
+        for wire, text in zip(wires, texts, strict=True):
+            county = a_county(MemoryStore(clock), clock=clock, directory=text)
             counties.append(await stack.enter_async_context(county))
             counties[-1].gateway.channels.connect(wire)
-        yield Net(counties, wires)
+        yield Net(counties, wires, texts)
+
+
+async def pin_keys(sides: list[tuple[County, str]]) -> None:
+    """Every directory names the signing keys of the administrations that the others host."""
+    keys = {}
+    for county, _ in sides:
+        for row in (await county.gateway.directory.current()).administrations.values():
+            if not row.outside:
+                record = await county.keyring.records.newest(KeyRecordKind.SIGNING, row.administration)
+                keys[str(row.administration)] = fingerprint(record.public_key)
+    for county, text in sides:
+        known = (await county.gateway.directory.current()).administrations
+        others = {name: key for name, key in keys.items() if name in known and known[name].outside}
+        await county.gateway.register.apply(pinned(text, others), passwords=password_of, by="test")
 
 
 def inboxes_of(administrations: Collection[str]) -> list[str]:
@@ -222,8 +250,10 @@ def inboxes_of(administrations: Collection[str]) -> list[str]:
     return [inbox["id"] for inbox in data["inbox"] if owners[inbox["unit"]] in administrations]
 
 
-async def proposed_over_the_border(pair: Pair) -> tuple[Signed, Signed, Case, MessageId]:
+async def proposed_over_the_border(pair: Pair, *, pinned: bool = True) -> tuple[Signed, Signed, Case, MessageId]:
     """Växjö's worker asks; Ekeliden, at the region's gateway, proposes; the proposal has come to Novus, at Växjö's."""
+    if pinned:
+        await pair.pin()
     vaxjo, region = pair.first, pair.second
     worker = await vaxjo.sign_in("vx-sos")
     units = ("vaxjo.vuxen", "ekeliden", "novus")

@@ -30,6 +30,7 @@ from tests.neighbours import WIRE, Pair, Wire, a_pair, address_of, as_arrival, p
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
     async with a_pair() as ready:
+        await ready.pin()
         yield ready
 
 
@@ -465,7 +466,7 @@ async def test_a_joint_answer_is_signed_by_two_authorities_that_share_no_gateway
         assert [one.administration for one in read.opened.endorsements] == ["vaxjo.nav"]
         [outside] = read.opened.body["endorsed_outside"]  # type: ignore[misc]
         assert outside["administration"] == "region.hsv"
-        assert outside["known"] is False  # the directory names no key of the region's
+        assert outside["known"] is True  # the directory pins the region's key
         ours, theirs = await vaxjo.store.get(Case, case.id), await _case_of(region, SEAT_E)
         assert ours is not None
         assert (ours.state, ours.matched_units) == (theirs.state, theirs.matched_units)

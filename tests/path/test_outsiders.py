@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from adapters.http.server import application, listening
+from adapters.http.web import NAV
+from adapters.http.web.frame import Web
 from gateway.canonical import dumps
 from gateway.envelope import endorsement_hash
+from gateway.errors import NotFoundError
 from gateway.model.base import MINUTE, AdministrationId, InboxId, MessageId
 from gateway.model.keys import KeyRecord
 from gateway.model.path import Case, Consent, Conversation, Origin, SeatAnswer
@@ -23,6 +27,7 @@ from keys.sealing import _ENDORSEMENT
 from keys.suites import signing_key, signing_public
 from tests.county import ALVESTA, SEAT_E, SEAT_N, County
 from tests.neighbours import WIRE, Pair, a_net, a_pair, address_of, proposed_over_the_border
+from tests.path.test_pages import TABLE, a_browser
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +60,7 @@ address = "*"
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
     async with a_pair() as ready:
+        await ready.pin()
         yield ready
 
 
@@ -143,6 +149,57 @@ async def test_an_answer_that_the_board_did_not_sign_is_read_and_moves_nothing(p
     moved = await pair.first.store.get(Case, case.id)
     assert moved is not None
     assert moved.state is CaseState.MATCHED
+
+
+async def test_a_signature_under_a_key_that_the_directory_does_not_pin_counts_for_nothing() -> None:
+    """docs/channels.md §3.1: anybody can make a key. The answer is a message to read, and says so at the name."""
+    async with a_pair() as pair:
+        worker, case, referral = await _asked(pair)
+        final = await _final_answer(pair, referral)
+        assert (await pair.first.gateway.intake.take(final)).taken
+        unmoved = await pair.first.store.get(Case, case.id)
+        assert unmoved is not None
+        assert unmoved.state is CaseState.REQUESTED
+        newest = (await pair.first.store.messages_of(case.id, limit=1))[0]
+        read = await pair.first.open(worker, ALVESTA, newest.id)
+        told = read.opened.body["endorsed_outside"]
+        assert [(one["administration"], one["known"]) for one in told] == [  # type: ignore[index,union-attr]
+            ("region.hsv", False),
+            ("vaxjo.nav", False),
+        ]
+        await _page_says(pair.first, case.id, newest.id, "(underskrift ej kontrollerad)", 2)
+
+
+async def test_a_proposal_under_a_key_that_nobody_pins_is_read_and_cannot_be_confirmed() -> None:
+    async with a_pair(("vaxjo.nav", "alvesta.ifo")) as pair:
+        _, novus, case, proposal = await proposed_over_the_border(pair, pinned=False)
+        assert await pair.first.store.answers_of(case.id) == []
+        with pytest.raises(NotFoundError):
+            await pair.first.gateway.answers.confirm(novus, SEAT_N, proposal)
+
+
+async def test_the_page_names_who_signed_without_a_remark_when_the_directory_pins_their_keys(pair: Pair) -> None:
+    _, case, referral = await _asked(pair)
+    final = await _final_answer(pair, referral)
+    assert (await pair.first.gateway.intake.take(final)).taken
+    newest = (await pair.first.store.messages_of(case.id, limit=1))[0]
+    page = await _page_says(pair.first, case.id, newest.id, "(underskrift ej kontrollerad)", 0)
+    assert "Underskrivet av" in page
+    assert "Region Kronoberg, hälso- och sjukvården" in page
+
+
+async def _page_says(county: County, case: str, message: str, words: str, times: int) -> str:
+    """The case worker's page of a message says `words` so many times."""
+    app = application(county.gateway, TABLE, Web(county.gateway, TABLE, NAV))
+    [envelope] = [row.id for row in await county.store.envelopes_of(MessageId(message)) if row.inbox == ALVESTA]
+    async with listening(app, "127.0.0.1", 0) as address:
+        browser = a_browser(address, county)
+        async with browser.http:
+            await browser.sign_in("al-sos")
+            page = await browser.get(f"/arenden/{case}/las/{envelope}")
+    assert page.status == 200
+    assert page.text.count(words) == times
+    return page.text
 
 
 async def test_an_answer_from_a_seat_that_was_not_asked_moves_nothing(pair: Pair) -> None:
@@ -246,6 +303,7 @@ async def test_a_confirmation_of_other_words_than_we_proposed_decides_nothing() 
 async def test_three_authorities_that_share_no_gateway_agree_on_one_answer() -> None:
     """The seats hold their conversations with who asked; the request's id brings theirs together in one case."""
     async with a_net(("alvesta.ifo",), ("region.hsv",), ("vaxjo.nav",)) as net:
+        await net.pin()
         alvesta, region, vaxjo = net.counties
         worker = await alvesta.sign_in("al-sos")
         case, consent = await alvesta.consented_case(worker)

@@ -96,6 +96,7 @@ async def a_federation(
 ) -> AsyncIterator[Federation]:
     """`between` stands between the clients and the service's API: it gives the base address that the clients use."""
     async with a_pair() as pair, aiohttp.ClientSession() as session:
+        await pair.pin()
         service = Simulator(pair.first.clock)
         async with serving(application(service)) as address, between(address) as base:
             sides = [

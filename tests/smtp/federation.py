@@ -28,7 +28,7 @@ from gateway.model.base import SECOND
 from gateway.model.path import Channel
 from tests.clock import ManualClock
 from tests.county import DEMO_DIRECTORY, County, a_county
-from tests.neighbours import inboxes_of
+from tests.neighbours import inboxes_of, pin_keys
 from tests.smtp.authority import Authority
 from tests.smtp.servers import a_server
 
@@ -95,6 +95,7 @@ async def a_post(folder: Path, hosted: Collection[str] = ("alvesta.ifo",), *, un
         a_county(MemoryStore(clock), clock=clock, directory=texts[TWO]) as second,
         a_server(office, data_size_limit=40_000_000) as port,
     ):
+        await pin_keys([(first, texts[ONE]), (second, texts[TWO])])
         sides = []
         for domain, county in ((ONE, first), (TWO, second)):
             sides.append(_neighbour(folder, domain, county, port))

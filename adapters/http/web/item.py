@@ -23,6 +23,7 @@ from adapters.http.web.inbox import done_text, other_seat, present_text, priorit
 from adapters.http.web.nav import Link
 from adapters.http.web.projection import shown
 from adapters.http.web.rows import acts, shows
+from adapters.http.web.signers import signers_of
 from adapters.http.web.words import N_
 from gateway.contents import REMARKS
 from gateway.errors import ConflictError, FieldError, InvalidRequestError
@@ -133,7 +134,7 @@ async def common(call: Call, item: Item) -> dict[str, Any]:
         "files": item.found.opened.attachments,
         "files_held": body.get("attachments_held_back") or 0,
         "deciders": deciders if isinstance(deciders, list) else [],
-        "signers": [directory.administration(one.administration).name for one in item.found.opened.endorsements],
+        "signers": signers_of(call, directory, item.found.opened),
         "sender": sender.name,
         "organisation": directory.organisations[administration.organisation].name,
         "priority": priority_of(call, line.assessment) if line and line.assessment else None,

@@ -18,6 +18,7 @@ from adapters.http.web.deskroutes import act, page, to_code
 from adapters.http.web.fields import shown
 from adapters.http.web.nav import Link
 from adapters.http.web.projection import marked_in
+from adapters.http.web.signers import signers_of
 from adapters.http.web.words import N_
 from gateway.casefile import CaseFile, Entry
 from gateway.contents import REMARKS
@@ -86,7 +87,6 @@ async def show_message(call: Call) -> web.Response:
     except StepUpRequiredError:
         return to_code(call, file.inbox.id, call.request.path)
     form = call.gateway.forms.get(found.message.form_type, found.message.form_version)
-    signers = [file.directory.administration(one.administration).name for one in found.opened.endorsements]
     deciders = found.opened.body.get("deciders")
     return await call.web.page(
         call,
@@ -100,7 +100,7 @@ async def show_message(call: Call) -> web.Response:
         attachments=found.opened.attachments,
         files_held=int(str(found.opened.body.get("attachments_held_back", 0)) or 0),
         statement=str(found.opened.body.get("statement", "")),
-        signers=signers,
+        signers=signers_of(call, file.directory, found.opened),
         deciders=[str(one) for one in deciders] if isinstance(deciders, list | tuple) else [],
         may_write=AccessAction.WRITE_DRAFT in file.may,
     )
