@@ -37,7 +37,20 @@ ACTIONS = {
 KEYS = {"/JS", "/JavaScript", "/XFA", "/RichMediaContent"}
 #: How what runs begins: Windows, Linux, macOS, shells, older Office.
 PROGRAMS = (b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!", b"\xd0\xcf\x11\xe0")
-ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"MSCF")
+ARCHIVES = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!",
+    b"\x1f\x8b",
+    b"MSCF",
+    b"BZh",
+    b"\xfd7zXZ\x00",
+    b"\x28\xb5\x2f\xfd",
+    b"\x04\x22\x4d\x18",
+)
+#: Where a tar says what it is (POSIX.1-2017 pax, ustar header).
+TAR = slice(257, 262)
 
 
 def pdf(octets: bytes) -> str:
@@ -96,10 +109,10 @@ def _looked(found: Any, depth: int = 0) -> str:
         if set(found) & KEYS or names & ACTIONS:
             return "active"
         if isinstance(found, StreamObject | EncodedStreamObject) and found.get("/Type") == "/EmbeddedFile":
-            head = found.get_data()[:16]
+            head = found.get_data()[:512]
             if head.startswith(PROGRAMS):
                 return "active"
-            if head.startswith(ARCHIVES):
+            if head.startswith(ARCHIVES) or head[TAR] == b"ustar":
                 return "archive"
         parts: Any = [found.raw_get(name) for name in found]
     elif isinstance(found, ArrayObject):

@@ -11,13 +11,18 @@ from adapters.http.routes import Call
 from gateway.ports import AttachmentKey
 
 
+def disposition(name: str) -> str:
+    """The header that offers a file under its name, whatever signs it has (RFC 6266 §4.3, RFC 8187)."""
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+
+
 async def download(call: Call, file: AttachmentKey, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
     """Send `pieces`; a fault in them closes the connection before the announced length is reached."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
+            "Content-Disposition": disposition(file.name),
             "Content-Security-Policy": "default-src 'none'; sandbox",
         }
     )

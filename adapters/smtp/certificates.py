@@ -95,6 +95,8 @@ class Authorities:
         usages = _usages(leaf)
         if usages is not None and not usages & MAIL:
             raise CertificateError("not for e-mail")
+        if _is_authority(leaf):  # its key signs certificates: a message is for and from a function (RFC 5280 §4.2.1.9)
+            raise CertificateError("an authority's own, and no function's")
         policy = ExtensionPolicy.permit_all()
         try:
             (
@@ -202,6 +204,15 @@ def _usages(leaf: x509.Certificate) -> frozenset[x509.ObjectIdentifier] | None:
         return frozenset(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         return None
+    except ValueError as fault:
+        raise CertificateError("its extensions cannot be read") from fault
+
+
+def _is_authority(leaf: x509.Certificate) -> bool:
+    try:
+        return leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
     except ValueError as fault:
         raise CertificateError("its extensions cannot be read") from fault
 

@@ -65,6 +65,9 @@ ROWS: Final[dict[str, Kind]] = {
     "A14": Kind(
         "integrator stopped, flood of refusals", "no publishing, leaves that cannot be signed, refusals counted"
     ),
+    "Q08": Kind(
+        "out of order, late, lost and doubled", "generated lives of deliveries between two gateways, over days"
+    ),
     "Q09": Kind("clock jumps", "a clock that the test sets, over the real stores"),
     "D13": Kind("restore of a backup, any order of acts", "real files; half counts what was deleted and came back"),
     "Q10": Kind(
@@ -93,6 +96,16 @@ ROWS: Final[dict[str, Kind]] = {
     "X02": Kind("external entities, inclusions, schemas in XML", "documents of every kind, before anything is parsed"),
     "X03": Kind("XML that grows, nests or branches", "generated documents; octets, processor time and depth bounded"),
     "X04": Kind("mutated messages and receipts", "hypothesis, from the official examples"),
+    "X01": Kind(
+        "archives, in every place", "made here: bombs, paths, links, many and nested entries; none is unpacked"
+    ),
+    "X06": Kind("certificates that are wrong in one way", "pinned by the directory all the same; S/MIME, both ways"),
+    "X07": Kind(
+        "answers that tell why a mail cannot be opened", "bits of sealed mail changed: key, content, padding, end"
+    ),
+    "X08": Kind("names of files that are paths or headers", "generated names through upload, arrivals and downloads"),
+    "X09": Kind("files that blow up when they are read", "made here; each in a child of its own with its limits"),
+    "X10": Kind("polyglots, wrong types, malware, macros", "made here; the shipped policy and a real clamd"),
     "W01": Kind(
         "objects of others", "every route with an object x people it does not concern, real ids against absent"
     ),

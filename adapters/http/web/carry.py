@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from adapters.http.downloads import download
+from adapters.http.downloads import disposition, download
 from adapters.http.routes import Call, Scope
 from adapters.http.web.again import act_code_page, with_act_code
 from adapters.http.web.carry_words import CHECKS as CHECK_WORDS
@@ -166,9 +166,8 @@ async def show_pdf(call: Call) -> web.Response:
     inbox, delivery = _where(call)
     octets = await call.gateway.printing.pdf(call.signed, inbox, delivery)
     load = await call.gateway.carrying.find(call.signed, inbox, delivery)
-    name = quote(f"{load.case.reference}.pdf", safe="")
     headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+        "Content-Disposition": disposition(f"{load.case.reference}.pdf"),
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return web.Response(body=octets, content_type="application/pdf", headers=headers)
