@@ -76,11 +76,14 @@ class Post:
 
 
 @asynccontextmanager
-async def a_post(folder: Path, hosted: Collection[str] = ("alvesta.ifo",), *, unknown: str = "") -> AsyncIterator[Post]:
+async def a_post(
+    folder: Path, hosted: Collection[str] = ("alvesta.ifo",), *, unknown: str = "", collecting: str = ""
+) -> AsyncIterator[Post]:
     """A gateway that hosts `hosted`, one that hosts the rest of the county, and e-mail between them.
 
     Args:
         unknown: an inbox that the second gateway has under no address.
+        collecting: an inbox of the second gateway, a registrator's, whose address names no function.
     """
     clock, authority = ManualClock(), Authority()
     authority.written(folder)
@@ -90,6 +93,9 @@ async def a_post(folder: Path, hosted: Collection[str] = ("alvesta.ifo",), *, un
     office = PostOffice({domain: folder / domain / "maildir" for domain in groups})
     texts = {domain: _by_mail(seen_from(group, DEMO_DIRECTORY), pins) for domain, group in groups.items()}
     texts[TWO] = re.sub(rf'\[\[route\]\]\ninbox = "{re.escape(unknown)}"\n.*\n.*\n.*\n', "", texts[TWO])
+    if collecting:
+        address = f'address = "{collecting}@{TWO}"'
+        texts[TWO] = texts[TWO].replace(address, f'{address}\nserves = ["vaxjo.nav"]')
     async with (
         a_county(MemoryStore(clock), clock=clock, directory=texts[ONE]) as first,
         a_county(MemoryStore(clock), clock=clock, directory=texts[TWO]) as second,

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.base import MessageId
-from gateway.model.path import Case, Consent
-from gateway.neighbours import Reason
+from gateway.model.base import InboxId, MessageId
+from gateway.model.path import Case, Channel, Consent
+from gateway.neighbours import Reason, Telling
 from gateway.sessions import Signed
 from gateway.states import CaseState, ConsentState, DeliveryState
 from tests.county import ALVESTA, SEAT_E, SEAT_N, County
+from tests.holding import INTAKE, REGISTRATOR
 from tests.smtp.federation import Post, a_post
+from tests.smtp.parcels import a_parcel
 
 pytestmark = pytest.mark.slow
 PERSON = b"199006022397"  # a test number, as in tests/test_clear_columns.py
@@ -81,3 +83,28 @@ async def test_what_the_other_gateway_refuses_ends_with_its_reason(tmp_path: Pat
             SEAT_E: (DeliveryState.FAILED, str(Reason.NOT_FOUND)),
             SEAT_N: (DeliveryState.DELIVERED, ""),
         }
+
+
+async def test_mail_to_a_registrar_s_address_waits_sealed_and_is_read_by_whom_it_was_given_to(tmp_path: Path) -> None:
+    """docs/channels.md §3.2 over e-mail: receipted as arrived, opened by no registrator, one message in the end."""
+    async with a_post(tmp_path, collecting=REGISTRATOR) as post:
+        inbox = f"{ALVESTA}@alvesta.example"
+        directory = await post.first.gateway.directory.current()
+        [pin] = [route.pin for route in directory.ways_to(InboxId(REGISTRATOR))]
+        parcel = a_parcel(sender_address=inbox, address=f"{REGISTRATOR}@region.example", pin=pin)
+        assert (await post.one.hand_over(parcel)).telling is Telling.IN_TRANSIT
+        await post.exchange()
+        assert (await post.one.outcome(str(parcel.id))).telling is Telling.DELIVERED
+        registrator = await post.second.sign_in("vx-reg")
+        [waits] = (await post.second.gateway.triage.desk(registrator, InboxId(REGISTRATOR))).waiting
+        assert (waits.channel, waits.sender) == (Channel.SMIME, ALVESTA)
+        assert "Uppdragsblankett" not in repr(waits)
+        assert await post.second.gateway.inboxes.page(registrator, InboxId(REGISTRATOR)) == []
+
+        await post.second.gateway.triage.order(registrator, waits.envelope, INTAKE)
+        await post.second.gateway.placing.run_once()
+        reader = await post.second.sign_in("vx-bf")
+        [line] = await post.second.gateway.inboxes.page(reader, INTAKE)
+        opened = await post.second.gateway.opening.open(reader, line.item.envelope)
+        assert opened.message.origin == "smime"
+        assert post.two.left == {}

@@ -19,6 +19,7 @@ from tests.vectors import second_reader
 
 DATA = Path(__file__).parent.parent / "data"
 GOLDEN: dict[str, Any] = json.loads((DATA / "envelopes" / "golden.json").read_text("utf-8"))
+CHANNELS: dict[str, Any] = json.loads((DATA / "envelopes" / "golden-channels.json").read_text("utf-8"))
 VECTORS: dict[str, Any] = json.loads((DATA / "cobblestone.json").read_text("utf-8"))
 
 
@@ -106,3 +107,44 @@ def test_the_vectors_of_chunked_encryption_hold_in_both_implementations(vector: 
     decryptor = Cobblestone256Decryptor(key, context)
     assert bytes(decryptor.update(sealed)) + bytes(decryptor.finalize()) == plaintext
     assert second_reader.cobblestone_open(key, context, sealed) == plaintext
+
+
+@pytest.mark.parametrize(("name", "kind"), [("leaving", 2), ("held", 3)])
+def test_golden_envelopes_of_channels_open_with_the_channel_key_in_both_readers_and_with_no_other(
+    name: str, kind: int
+) -> None:
+    """Envelope §4.1: what leaves is kind 2 and names its ways; what is held is kind 3 and came from outside."""
+    items = CHANNELS[name]
+    assert len(items) == 6
+    for item, other in zip(items, [*items[1:], items[0]], strict=True):
+        header = form.parse(octets(item["octets"])).header
+        assert (bool(header.ways), header.hold) == (kind == 2, kind == 3)
+        assert (header.origin == "local") == (kind == 2)
+        own = {"signer": octets(item["signer"]), "secret": octets(item["secret"])}
+        theirs = second(item, **own)
+        assert theirs["form"][0] == header.form_type
+        parts = form.parse(octets(item["octets"]))
+        assert parts.transcript.hex() == item["transcript"]
+        info = form.ctx(
+            "wrap",
+            form.u16(form.SUITE),
+            parts.header_hash,
+            header.administration.encode(),
+            header.recipient.encode(),
+            form.u32(item["epoch"]),
+        )
+        aad = form.ctx("lock", form.uuid_octets(header.envelope), item["shred_key_id"].encode())
+        wrapped = suites.unlock(octets(item["shred_key"]), octets(item["locked"]), aad, what="wrap")
+        k4 = suites.HPKE.decrypt(wrapped, suites.private_key(suites.derive(octets(item["secret"]), "kem")), info=info)
+        decryptor = Cobblestone256Decryptor(k4, form.ctx("body", form.u16(form.SUITE), parts.header_hash))
+        payload = form.unpad(bytes(decryptor.update(parts.body)) + bytes(decryptor.finalize()))
+        opened, _ = form.decode_payload(payload, parts)
+        assert dict(opened.body) == theirs["body"]
+        for changes in (
+            {"secret": octets(GOLDEN["inbox_secret"])},
+            {"signer": octets(GOLDEN["signer"])},
+            {"locked": octets(other["locked"])},
+            {"epoch": item["epoch"] + 1},
+        ):
+            with pytest.raises((InvalidTag, InvalidSignature, second_reader.Rejected, ValueError)):
+                second(item, **{**own, **changes})
