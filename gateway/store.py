@@ -180,16 +180,31 @@ class Acceptance:
         if event is None:
             expects[fact(case)] = None
         failpoints.reached("send.before_commit")
-        try:
-            await self._store.commit(Work(expects=tuple(expects), changes=tuple(changes), entries=tuple(entries)))
-        except ConflictError:
-            repeated = await self.answered(standing.inbox.id, request)  # the same request won in parallel
-            if repeated is not None:
-                return repeated
-            raise
+        while True:
+            try:
+                await self._store.commit(Work(expects=tuple(expects), changes=tuple(changes), entries=tuple(entries)))
+                break
+            except ConflictError:
+                repeated = await self.answered(standing.inbox.id, request)  # the same request won in parallel
+                if repeated is not None:
+                    return repeated
+                fewer = await self._unmet(changes)
+                if len(fewer) == len(changes):
+                    raise
+                changes = fewer  # somebody else's first message made the recipient a party meanwhile
         failpoints.reached("send.after_commit")
         self._bell.ring()
         return Accepted(message.id, repeated=False)
+
+    async def _unmet(self, changes: Sequence[Change]) -> list[Change]:
+        """The changes without parties that are parties by now: that an inbox takes part is true however often it is
+        said, and the first time stands. Everything else that two acts both change is a conflict as ever."""
+        found: list[Change] = []
+        for change in changes:
+            party = change.row if isinstance(change, Insert) and isinstance(change.row, CaseParty) else None
+            if party is None or await self._store.get(CaseParty, party.case, party.inbox) is None:
+                found.append(change)
+        return found
 
     async def refused(self, standing: Standing, decision: Decision, case: Case) -> None:
         """Log a refusal: it is audited like a permit, and nothing else is written."""
