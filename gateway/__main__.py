@@ -303,9 +303,11 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
         if settings.sdk_url:
             gateway.channels.connect(await stack.enter_async_context(_sdk(settings, gateway)))
         if settings.smime_keys:
+            from adapters.documents.makers import kept
             from adapters.smtp.connect import connected
 
-            gateway.channels.connect(connected(settings, gateway.directory, gateway.ports.clock))
+            documents = PdfDocuments(makers=await stack.enter_async_context(kept()))
+            gateway.channels.connect(connected(settings, gateway.directory, documents, gateway.ports.clock))
         if settings.notice_sender:
             from adapters.smtp.connect import notices
 

@@ -10,9 +10,12 @@ makes the page, never a command.
 from __future__ import annotations
 
 import datetime
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from gateway.canonical import dumps
 from gateway.consents import STOCKHOLM
 from gateway.errors import GatewayError
 from gateway.model.base import SECOND, Instant
@@ -80,3 +83,17 @@ def page_of(parcel: Parcel) -> Page:
         statement=statement(parcel.body),
         files=tuple(file.name for file in parcel.files),
     )
+
+
+def carried(parcel: Parcel) -> bytes:
+    """What a gateway like this one reads a form from; it counts in the message that it names, and in no other."""
+    return dumps({**parcel.data, "envelope": str(parcel.id)})
+
+
+def data_for(identifier: str, octets: bytes | None) -> Mapping[str, Any] | None:
+    """Data that travel in the message of this id; a form that somebody sends on or gives back is an attachment."""
+    try:
+        found = json.loads(octets) if octets is not None else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and found.get("envelope") == identifier else None

@@ -139,7 +139,7 @@ async def _walked(site: Site, postfix: Running) -> str:
         recipient=arrived.recipient,
         origin=arrived.origin,
         form=(arrived.data or {})["form"][0],
-        same="yes" if arrived.data == parcel.data else "no",
+        same="yes" if arrived.data == {**parcel.data, "envelope": str(parcel.id)} else "no",
         receipt=_code(_varying(_report(receipt))),
         told=told.telling,
     )

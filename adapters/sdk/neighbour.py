@@ -23,8 +23,7 @@ from adapters.sdk.api_model import PIECE, Streamed, message_of
 from adapters.sdk.client import NotTakenError, SdkApi, ServiceAwayError
 from adapters.sdk.faults import RejectedError, reason_of
 from adapters.sdk.model import DIARY_ROOT, Attention, Document, File, Identifier, Message, Party, Reference
-from gateway.canonical import dumps
-from gateway.documents import Documents, page_of
+from gateway.documents import Documents, carried, data_for, page_of
 from gateway.logs import place_of
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
@@ -176,11 +175,6 @@ class SdkNeighbour:
 # --- out -------------------------------------------------------------------------------------------------------------
 
 
-def carried(parcel: Parcel) -> bytes:
-    """What a gateway like this one reads a form from; it counts in the message that it names, and in no other."""
-    return dumps({**parcel.data, "envelope": str(parcel.id)})
-
-
 def outgoing(parcel: Parcel, carrier: bytes) -> tuple[Message, tuple[Streamed, ...]]:
     """The message of a parcel, and the files that are read while it is sent: first the PDF that the form goes as."""
 
@@ -307,12 +301,3 @@ def _digest(file: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _address(party: Party) -> str:
     return f"{party.id}#{party.attention.function}"
-
-
-def data_for(identifier: str, octets: bytes | None) -> Mapping[str, Any] | None:
-    """Data that travel in the message of this id; a form that somebody sends on or gives back is an attachment."""
-    try:
-        found = json.loads(octets) if octets is not None else None
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("envelope") == identifier else None

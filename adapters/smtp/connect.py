@@ -18,6 +18,7 @@ from adapters.smtp.relay import Hop, Relay, Security
 from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Verp, kept_key
 from gateway.directory import Directory
+from gateway.documents import Documents
 from gateway.errors import SetupError
 from gateway.model.path import Channel
 from gateway.ports import Clock
@@ -51,7 +52,7 @@ def relay(settings: Settings) -> Relay:
     return Relay(hop, domains, ca_file=settings.smtp_ca_file, name=settings.smtp_name)
 
 
-def connected(settings: Settings, directory: Directory, clock: Clock) -> SmimeNeighbour:
+def connected(settings: Settings, directory: Directory, documents: Documents, clock: Clock) -> SmimeNeighbour:
     """S/MIME over the relay, with the keys and certificates in the folders that the settings name.
 
     Raises:
@@ -75,13 +76,13 @@ def connected(settings: Settings, directory: Directory, clock: Clock) -> SmimeNe
     try:
         inward = Inward(
             maildir=Maildir(maildir),
-            reader=Reader(certificates, _pins(directory), Children(), clock),
+            reader=Reader(certificates, _pins(directory), documents, Children(), clock),
             outcomes=Outcomes(settings.mail_dir / "outcomes"),
             answered=Answered(settings.mail_dir / "answered", key),
         )
     except OSError as trouble:
         raise _missing("SAMBUD_SMIME_MAILDIR", maildir) from trouble
-    return SmimeNeighbour(relay(settings), certificates, _verp(settings, key), inward, clock)
+    return SmimeNeighbour(relay(settings), certificates, _verp(settings, key), inward, documents, clock)
 
 
 def notices(settings: Settings, clock: Clock) -> NoticeMailer:

@@ -1,8 +1,8 @@
-"""A parcel as a mail: a readable text, the form as data, the files; signed, then encrypted, then addressed.
+"""A parcel as a mail: a readable text, the form as a PDF, the files; signed, then encrypted, then addressed.
 
 Why this exists: a recipient without a gateway reads this in an ordinary mail program, a gateway like this one reads the
-form back. What stands outside the encryption is read by every server on the way, so it is addresses, date and ids only;
-subject and the rest stand inside, signed (header protection, RFC 9788).
+form back out of the PDF (docs/channels.md §8). What stands outside the encryption is read by every server on the way,
+so it is addresses, date and ids only; subject and the rest stand inside, signed (header protection, RFC 9788).
 
 Rules: sign, then encrypt (RFC 8551 §3.6: who is not the recipient sees no signer); the same parcel gives the same
 signed content at every attempt; no line is longer than 78 octets and none has eight bits, so that no relay rewrites it.
@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from adapters.smtp.addresses import checked, domain_of, header_text, outward
 from adapters.smtp.certificates import Own
-from gateway.canonical import dumps
 from gateway.neighbours import Parcel
 from gateway.readable import markdown
 
+#: The part that the form was until it went as a PDF: read still, and written no more.
 DATA_NAME: Final = "sambud.json"
 #: What a stranger on the way reads as subject.
 OUTER_SUBJECT: Final = "Säkert meddelande"
@@ -46,8 +46,12 @@ class Loaded:
     octets: bytes
 
 
-def entity(parcel: Parcel, files: Sequence[Loaded], *, asks: str) -> EmailMessage:
-    """The content that is signed, with its headers inside. `asks` is where a receipt may be sent.
+def entity(parcel: Parcel, carrier: bytes, files: Sequence[Loaded], *, asks: str) -> EmailMessage:
+    """The content that is signed, with its headers inside.
+
+    Args:
+        carrier: the PDF that the form goes as.
+        asks: where a receipt may be sent.
 
     Raises:
         UnsafeTextError: an address or an id that must not stand in a mail.
@@ -60,7 +64,8 @@ def entity(parcel: Parcel, files: Sequence[Loaded], *, asks: str) -> EmailMessag
     for name, value in headers(parcel, OUTER_SUBJECT).items():
         whole["HP-Outer"] = f"{name}: {value}"
     whole.set_content(markdown(parcel.form, parcel.body), cte="base64")
-    whole.add_attachment(dumps(parcel.data), maintype="application", subtype="json", filename=DATA_NAME)
+    page = header_text(f"{parcel.form.title}.pdf")
+    whole.add_attachment(carrier, maintype="application", subtype="pdf", filename=page)
     for file in files:
         main, _, sub = file.media_type.partition("/")
         whole.add_attachment(file.octets, maintype=main, subtype=sub, filename=header_text(file.name))

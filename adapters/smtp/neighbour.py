@@ -27,6 +27,7 @@ from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Mail, Relay
 from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Back, Verp
+from gateway.documents import Documents, carried, page_of
 from gateway.errors import GatewayError
 from gateway.logs import place_of
 from gateway.model.base import MINUTE, Instant
@@ -69,6 +70,7 @@ class SmimeNeighbour:
         certificates: Certificates,
         verp: Verp,
         inward: Inward,
+        documents: Documents,
         clock: Clock,
         *,
         max_octets: int = MAX_OCTETS,
@@ -77,6 +79,7 @@ class SmimeNeighbour:
         self._certificates = certificates
         self._verp = verp
         self._inward = inward
+        self._documents = documents
         self._clock = clock
         self._max_octets = max_octets
         self._lying: dict[str, _Lying] = {}
@@ -104,10 +107,11 @@ class SmimeNeighbour:
             return Told(Telling.REFUSED, Reason.CERTIFICATE)
         if sum(file.size for file in parcel.files) > self._max_octets:
             return Told(Telling.REFUSED, Reason.TOO_LARGE)
+        carrier = await self._documents.pdf(page_of(parcel), carried(parcel))
         files = [await _loaded(file.name, file.media_type, file.read()) for file in parcel.files]
         try:
             asks = self._verp.address(str(parcel.id), Back.RECEIPT)
-            whole = mail.entity(parcel, files, asks=asks)
+            whole = mail.entity(parcel, carrier, files, asks=asks)
         except UnsafeTextError:  # a file's name, or an id from outside, that would be a header of its own
             return Told(Telling.REFUSED, Reason.RULE)
         octets = await asyncio.to_thread(mail.sealed, whole, parcel, own, theirs)

@@ -14,8 +14,8 @@ import base64
 import binascii
 import json
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from adapters.smtp.certificates import CertificateError, Own
 from adapters.smtp.heads import Head
 from adapters.smtp.mail import DATA_NAME
 from adapters.smtp.trust import Certificates
+from gateway.documents import Documents, data_for
 from gateway.errors import SetupError
 from gateway.model.base import Instant
 from gateway.model.path import Channel, Origin
@@ -52,9 +53,12 @@ class Read:
 class Reader:
     """Reads mail for our functions."""
 
-    def __init__(self, certificates: Certificates, pins: Pins, children: Children, clock: Clock) -> None:
+    def __init__(
+        self, certificates: Certificates, pins: Pins, documents: Documents, children: Children, clock: Clock
+    ) -> None:
         self._certificates = certificates
         self._pins = pins
+        self._documents = documents
         self._children = children
         self._clock = clock
         openssl = shutil.which("openssl")
@@ -77,9 +81,29 @@ class Reader:
         ended = await self._children.run([str(PARSER)], content, limits=LIMITS)
         try:
             told = json.loads(ended.output) if ended.fine else None
-            return _read(told, content, head, self._own_domains(), self._clock.now()) if told else None
+            read = _read(told, content, head, self._own_domains(), self._clock.now()) if told else None
         except (ValueError, KeyError, TypeError):
             return None
+        return replace(read, arrived=await self._with_form(read.arrived)) if read is not None else None
+
+    async def _with_form(self, arrived: Arrived) -> Arrived:
+        """With the data out of the page that holds them, or out of the part that earlier versions sent."""
+        held = next((file for file in arrived.files if self._documents.may_hold_data(file.octets)), None)
+        name = arrived.id.partition("@")[0]  # a sender names its own mails by the id alone
+        data = data_for(name, await self._documents.data(held.octets)) if held is not None else None
+        carrier = held if data is not None else None
+        if data is None:
+            held, data = _part(arrived.files)
+        if data is None:
+            return arrived
+        case = data.get("case")
+        return replace(
+            arrived,
+            reference=case if isinstance(case, str) else "",
+            data=data,
+            carrier=carrier,
+            files=tuple(file for file in arrived.files if file is not held),
+        )
 
     def _own_domains(self) -> frozenset[str]:
         return frozenset(domain_of(address) for address in self._certificates.functions.addresses())
@@ -120,15 +144,10 @@ def _read(told: Mapping[str, Any], content: bytes, head: Head, own: frozenset[st
         [one for one in str(inner["References"]).split() if is_message_id(one.strip("<>"))] if protected else []
     )
     answered = str(inner["In-Reply-To"]).strip() if protected else ""
-    data, files = None, []
-    for file in told["files"]:
-        octets = base64.b64decode(file["octets"])
-        found = _data(octets) if file["name"] == DATA_NAME and data is None else None
-        if found is not None:
-            data = found
-        else:
-            files.append(ArrivedFile(name=file["name"], media_type=file["type"], octets=octets))
-    case = data.get("case") if data else None
+    files = [
+        ArrivedFile(name=file["name"], media_type=file["type"], octets=base64.b64decode(file["octets"]))
+        for file in told["files"]
+    ]
     arrived = Arrived(
         channel=Channel.SMIME,
         origin=Origin.SMIME,
@@ -137,12 +156,11 @@ def _read(told: Mapping[str, Any], content: bytes, head: Head, own: frozenset[st
         recipient=head.recipient,
         conversation=inward(references[0], own) if references else identifier,
         replies_to=inward(answered, own) if is_message_id(answered.strip("<>")) else "",
-        reference=case if isinstance(case, str) else "",
+        reference="",
         subject=str(inner["Subject"]),
         text=str(told["text"]),
         created=Instant(int(told["date"]) * 1_000_000) if told["date"] else now,
         original=content,
-        data=data,
         files=tuple(files),
     )
     return Read(arrived=arrived, asks=_one(str(told["asks"])) if protected else "")
@@ -155,6 +173,14 @@ def _one(field: str) -> str:
         return checked(found[0]).lower() if len(found) == 1 else ""
     except UnsafeTextError:
         return ""
+
+
+def _part(files: Sequence[ArrivedFile]) -> tuple[ArrivedFile | None, Mapping[str, Any] | None]:
+    """The form as a part of its own, as it was sent before it went as a PDF, and the data in it."""
+    for file in files:
+        if file.name == DATA_NAME and (data := _data(file.octets)) is not None:
+            return file, data
+    return None, None
 
 
 def _data(octets: bytes) -> Mapping[str, Any] | None:

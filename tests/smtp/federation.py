@@ -12,6 +12,7 @@ from pathlib import Path
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from adapters.documents.child import Children
+from adapters.documents.pdf import PdfDocuments
 from adapters.memory import MemoryStore
 from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.connect import _pins
@@ -142,9 +143,9 @@ def _neighbour(folder: Path, domain: str, county: County, port: int) -> SmimeNei
     key = domain.encode().ljust(32, b"\0")
     inward = Inward(
         maildir=Maildir(own / "maildir"),
-        reader=Reader(certificates, _pins(county.gateway.directory), Children(), county.clock),
+        reader=Reader(certificates, _pins(county.gateway.directory), PdfDocuments(), Children(), county.clock),
         outcomes=Outcomes(own / "outcomes"),
         answered=Answered(own / "answered", key),
     )
     relay = Relay(Hop("127.0.0.1", port, Security.NONE))
-    return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", key), inward, county.clock)
+    return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", key), inward, PdfDocuments(), county.clock)

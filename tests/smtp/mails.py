@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.smtp import mail
+from gateway.canonical import dumps
+from gateway.documents import carried, page_of
 from gateway.neighbours import Parcel
 from tests.smtp.authority import Authority, Issued
 from tests.smtp.parcels import OURS, THEIRS, a_parcel
@@ -15,12 +20,35 @@ ASKS = "kvitto+r1@region.example"
 
 
 def from_gateway(
-    site: Site, *, signer: Issued | None = None, files: tuple[mail.Loaded, ...] = (), **changes: object
+    site: Site,
+    *,
+    signer: Issued | None = None,
+    files: tuple[mail.Loaded, ...] = (),
+    carrier: bytes = b"",
+    **changes: object,
 ) -> bytes:
     """A parcel that the region's gateway sends to our function."""
     parcel = to_us(**changes)
-    own = _own(signer or site.theirs)
-    return mail.sealed(mail.entity(parcel, files, asks=ASKS), parcel, own, _ours(site))
+    return _from_region(site, mail.entity(parcel, carrier or page(parcel), files, asks=ASKS), parcel, signer)
+
+
+def from_earlier_gateway(site: Site, files: tuple[mail.Loaded, ...] = (), **changes: object) -> bytes:
+    """The same as versions before the PDF sent it: the form as a part of its own, which names no mail."""
+    parcel = to_us(**changes)
+    part = mail.Loaded(name="sambud.json", media_type="application/json", octets=dumps(parcel.data))
+    whole = mail.entity(parcel, b"", (part, *files), asks=ASKS)
+    del whole.get_payload()[1]  # type: ignore[union-attr,arg-type]
+    return _from_region(site, whole, parcel)
+
+
+def page(parcel: Parcel) -> bytes:
+    """The PDF that a parcel's form goes as; made in a loop of its own, so that a test may call it from inside one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, PdfDocuments().pdf(page_of(parcel), carried(parcel))).result()
+
+
+def _from_region(site: Site, whole: mail.EmailMessage, parcel: Parcel, signer: Issued | None = None) -> bytes:
+    return mail.sealed(whole, parcel, _own(signer or site.theirs), _ours(site))
 
 
 def to_us(**changes: object) -> Parcel:

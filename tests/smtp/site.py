@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.documents.child import Children
+from adapters.documents.pdf import PdfDocuments
 from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.kept import Answered, Outcomes
 from adapters.smtp.maildir import Maildir
@@ -70,13 +71,19 @@ class Site:
         relay = Relay(Hop(host, port, security), domains, ca_file=ca_file, patience_s=patience_s)
         certificates = certificates or self.certificates()
         return SmimeNeighbour(
-            relay, certificates, Verp(STUDS, KEY), self.inward(certificates), self.clock, max_octets=max_octets
+            relay,
+            certificates,
+            Verp(STUDS, KEY),
+            self.inward(certificates),
+            PdfDocuments(),
+            self.clock,
+            max_octets=max_octets,
         )
 
     def inward(self, certificates: Certificates) -> Inward:
         return Inward(
             maildir=Maildir(self.maildir),
-            reader=Reader(certificates, self._pin_of, Children(), self.clock),
+            reader=Reader(certificates, self._pin_of, PdfDocuments(), Children(), self.clock),
             outcomes=Outcomes(self.folder / "mail" / "outcomes"),
             answered=Answered(self.folder / "mail" / "answered", KEY),
         )

@@ -17,7 +17,16 @@ from adapters.smtp.verp import Back, Verp
 from gateway.model.base import DAY, MINUTE
 from gateway.model.path import Origin
 from gateway.neighbours import Answer, Arrived, Reason, Telling, Told
-from tests.smtp.mails import ASKS, a_report, by_program, from_gateway, stranger, to_us
+from tests.smtp.mails import (
+    ASKS,
+    a_report,
+    by_program,
+    from_earlier_gateway,
+    from_gateway,
+    page,
+    stranger,
+    to_us,
+)
 from tests.smtp.parcels import OURS, THEIRS
 from tests.smtp.servers import Kept, Script, a_server, scripted
 from tests.smtp.site import KEY, STUDS, Site
@@ -50,12 +59,44 @@ async def test_a_form_of_a_gateway_like_this_one_comes_in_as_that_form_with_its_
         f"{parcel.id}@region.example",
         f"{parcel.conversation}@region.example",
     )
-    assert arrived.data == parcel.data
+    assert arrived.data == {**parcel.data, "envelope": str(parcel.id)}
+    assert arrived.carrier is not None
+    assert (arrived.carrier.name, arrived.carrier.media_type) == ("Uppdragsblankett.pdf", "application/pdf")
     assert arrived.created == parcel.created
     assert [(file.name, file.media_type, file.octets) for file in arrived.files] == [
         (pdf.name, pdf.media_type, pdf.octets)
     ]
     assert "Uppdragsblankett" in arrived.text
+
+
+async def test_a_form_of_an_earlier_version_lies_in_a_part_of_its_own_and_comes_in_all_the_same(site: Site) -> None:
+    """Tolerant in: whoever has not changed yet must not become unreadable overnight."""
+    pdf = mail.Loaded(name="utdrag.pdf", media_type="application/pdf", octets=b"%PDF-1.7\n")
+    parcel = to_us()
+    site.delivered(from_earlier_gateway(site, (pdf,), id=parcel.id, data=parcel.data))
+    [arrived] = await _arrived(site.neighbour(9))
+    assert (arrived.data, arrived.carrier, arrived.reference) == (parcel.data, None, "VX-26-00017")
+    assert [file.name for file in arrived.files] == ["utdrag.pdf"]
+
+
+async def test_a_form_that_is_sent_on_in_another_mail_is_an_attachment_and_the_words_stay(site: Site) -> None:
+    """§8.5: the PDF of one mail says nothing of the next, whoever signs it."""
+    first = to_us()
+    sent_on = mail.Loaded(name="svar.pdf", media_type="application/pdf", octets=page(first))
+    parcel = to_us()
+    site.delivered(from_gateway(site, files=(sent_on,), id=parcel.id, carrier=b"%PDF-1.7\n"))
+    [arrived] = await _arrived(site.neighbour(9))
+    assert (arrived.data, arrived.carrier) == (None, None)
+    assert [file.name for file in arrived.files] == ["Uppdragsblankett.pdf", "svar.pdf"]
+
+
+async def test_a_file_that_has_the_old_parts_name_is_no_form_beside_the_page_that_is_one(site: Site) -> None:
+    named = mail.Loaded(name="sambud.json", media_type="application/json", octets=b'{"form": ["x", 1]}')
+    parcel = to_us()
+    site.delivered(from_gateway(site, files=(named,), id=parcel.id))
+    [arrived] = await _arrived(site.neighbour(9))
+    assert arrived.data is not None and arrived.data["envelope"] == str(parcel.id)
+    assert [file.name for file in arrived.files] == ["sambud.json"]
 
 
 @pytest.mark.parametrize(("opaque", "cipher"), [(False, "-aes256"), (True, "-aes128"), (True, "-aes-256-gcm")])
@@ -99,7 +140,7 @@ def _cases(site: Site) -> dict[str, bytes]:
         "of an unknown sender": good.replace(THEIRS.encode(), b"nagon@region.example"),
         "of two senders": good.replace(b"From: ", f"From: x@y.example, {THEIRS}\r\nX-From: ".encode(), 1),
         "meant for another function": mail.sealed(
-            mail.entity(other, [], asks=ASKS),
+            mail.entity(other, page(other), [], asks=ASKS),
             parcel,
             _own_of(site),
             site.certificates().functions.of(OURS).chain.leaf,  # type: ignore[union-attr]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.documents.child import Children
+from adapters.documents.pdf import PdfDocuments
 from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.kept import Answered, Outcomes
 from adapters.smtp.maildir import Maildir
@@ -54,12 +55,12 @@ def side(site: Site, postfix: Running, domain: str) -> SmimeNeighbour:
 
     inward = Inward(
         maildir=Maildir(postfix.maildir(domain)),
-        reader=Reader(certificates, pin_of, Children(), site.clock),
+        reader=Reader(certificates, pin_of, PdfDocuments(), Children(), site.clock),
         outcomes=Outcomes(folder / "outcomes"),
         answered=Answered(folder / "answered", KEY),
     )
     relay = Relay(Hop("127.0.0.1", postfix.port, Security.STARTTLS), ca_file=postfix.ca, patience_s=10)
-    return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", KEY), inward, site.clock)
+    return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", KEY), inward, PdfDocuments(), site.clock)
 
 
 async def test_what_postfix_delivered_openssl_decrypts_and_verifies(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -13,13 +14,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.smtp import mail
 from adapters.smtp.addresses import UnsafeTextError
 from adapters.smtp.certificates import Authorities, CertificateError, Functions, Partners
+from gateway.documents import data_for
 from gateway.model.base import DAY, Instant
 from gateway.neighbours import Parcel
 from tests.clock import ManualClock
 from tests.smtp.authority import Authority, Issued
+from tests.smtp.mails import page
 from tests.smtp.parcels import OURS, THEIRS, a_parcel
 
 NOW = ManualClock().now()
@@ -44,7 +48,7 @@ def _sealed(folder: Path, parcel: Parcel, theirs: Issued) -> bytes:
     theirs.written(folder / "partners", "theirs")
     recipient = Partners(folder / "partners", Authorities(folder / "ca.pem")).by_pin(theirs.pin, NOW)
     file = mail.Loaded(name="utdrag å.pdf", media_type="application/pdf", octets=PDF)
-    return mail.sealed(mail.entity(parcel, [file], asks="studs@vaxjo.example"), parcel, own, recipient)
+    return mail.sealed(mail.entity(parcel, page(parcel), [file], asks="studs@vaxjo.example"), parcel, own, recipient)
 
 
 def _openssl(*arguments: str | Path, octets: bytes) -> bytes:
@@ -69,9 +73,11 @@ def test_openssl_decrypts_and_verifies_what_we_send_and_finds_the_form_in_it(
     assert b"aes-256-cbc" in printed
     whole = message_from_bytes(content, policy=SMTP)
     assert whole["Subject"] == "Uppdragsblankett, VX-26-00017"
-    text, data, file = list(whole.iter_parts())  # type: ignore[attr-defined]
+    text, form, file = list(whole.iter_parts())  # type: ignore[attr-defined]
     assert "Uppdragsblankett" in text.get_content()
-    assert b"placement_referral" in data.get_content()
+    assert (form.get_filename(), form.get_content_type()) == ("Uppdragsblankett.pdf", "application/pdf")
+    data = asyncio.run(PdfDocuments().data(form.get_content()))
+    assert data_for(str(parcel.id), data) == {**parcel.data, "envelope": str(parcel.id)}
     assert (file.get_filename(), file.get_content()) == ("utdrag å.pdf", PDF)
 
 
@@ -99,7 +105,7 @@ def test_outside_the_encryption_stand_addresses_date_and_ids_only(tmp_path: Path
 def test_the_same_parcel_is_the_same_message_at_every_attempt() -> None:
     """Q03: what nobody knows is tried again, with the same Message-ID and the same signed content."""
     parcel = a_parcel()
-    first, again = (mail.entity(parcel, [], asks="studs@vaxjo.example").as_bytes() for _ in range(2))
+    first, again = (mail.entity(parcel, page(parcel), [], asks="studs@vaxjo.example").as_bytes() for _ in range(2))
     assert first == again
     assert f"<{parcel.id}@vaxjo.example>".encode() in first
 
@@ -139,4 +145,4 @@ def test_no_certificate_but_the_pinned_one_is_used(tmp_path: Path, authority: Au
 def test_a_parcel_with_an_unsafe_address_or_id_becomes_no_mail(changes: dict[str, str]) -> None:
     """Q10: refused before SMTP."""
     with pytest.raises(UnsafeTextError):
-        mail.entity(a_parcel(**changes), [], asks="studs@vaxjo.example")
+        mail.entity(a_parcel(**changes), b"", [], asks="studs@vaxjo.example")
