@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from adapters.documents.pdf import PdfDocuments
 from adapters.smtp.connect import connected, relay
 from gateway.directory import Directory
 from gateway.errors import SetupError
@@ -39,11 +40,11 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_settings_that_are_whole_connect_the_channel_and_keep_one_key_for_bounces(site: Site) -> None:
-    neighbour = connected(_settings(site), NOBODYS, site.clock)
+    neighbour = connected(_settings(site), NOBODYS, PdfDocuments(), site.clock)
     assert neighbour.channel is Channel.SMIME
     assert neighbour.expires() is not None
     key = (site.folder / "data" / "mail" / "verp.key").read_bytes()
-    connected(_settings(site), NOBODYS, site.clock)
+    connected(_settings(site), NOBODYS, PdfDocuments(), site.clock)
     assert (site.folder / "data" / "mail" / "verp.key").read_bytes() == key
 
 
@@ -72,7 +73,7 @@ def test_settings_that_are_whole_connect_the_channel_and_keep_one_key_for_bounce
 def test_what_is_missing_or_would_be_unsafe_is_said_at_the_start(site: Site, changes: dict[str, Any]) -> None:
     """§7.1(4): a server on another machine is never spoken to in clear."""
     with pytest.raises(SetupError) as told:
-        connected(_settings(site, **changes), NOBODYS, site.clock)
+        connected(_settings(site, **changes), NOBODYS, PdfDocuments(), site.clock)
     assert told.value.swedish
 
 
