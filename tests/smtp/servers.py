@@ -146,7 +146,8 @@ async def scripted(script: Script, *, tls: ssl.SSLContext | None = None) -> Asyn
             await script.serve(reader, writer)
         writer.transport.abort()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+    # Its default is 64 KiB, and a mail that holds a PDF is read whole.
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls, limit=1 << 24)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
