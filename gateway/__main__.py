@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import cli, clistore, logs, workers
 from gateway.backupports import StoreTools
 from gateway.client import Client
+from gateway.collaboration import CareCollaborationPort
 from gateway.demo import DemoDesk
 from gateway.errors import GatewayError, SetupError, StoreUnavailableError
 from gateway.examination import Examination, Looks, examine
@@ -313,18 +314,21 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
 
             gateway.noticing.connect(notices(settings, gateway.ports.clock), place=settings.public_url)
         if settings.link_url:
-            gateway.channels.connect(await stack.enter_async_context(_link(settings, gateway)))
+            neighbour, port = await stack.enter_async_context(_link(settings, gateway))
+            gateway.channels.connect(neighbour)
+            if settings.link_status:
+                gateway.linked.connect(port)
         yield
 
 
 @asynccontextmanager
-async def _link(settings: Settings, gateway: Gateway) -> AsyncIterator[Neighbour]:
+async def _link(settings: Settings, gateway: Gateway) -> AsyncIterator[tuple[Neighbour, CareCollaborationPort]]:
     from adapters.link.connect import connected
 
     secret = settings.link_secret_file.read_text("utf-8").strip() if settings.link_secret_file else ""
     inboxes = await _own_addresses(gateway, Channel.LINK)
-    async with connected(url=settings.link_url, user=settings.link_user, secret=secret, inboxes=inboxes) as neighbour:
-        yield neighbour
+    async with connected(url=settings.link_url, user=settings.link_user, secret=secret, inboxes=inboxes) as found:
+        yield found
 
 
 @asynccontextmanager

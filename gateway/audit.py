@@ -72,6 +72,7 @@ class AuditAction(StrEnum):
     DELIVERED = "delivered"
     NOT_DELIVERED = "not_delivered"
     PRINTED = "printed"
+    LINK_ASKED = "link_asked"
     CARRIED = "carried"
     OPENED = "opened"
     ATTACHMENT_READ = "attachment_read"

@@ -66,6 +66,7 @@ class Trouble(StrEnum):
     NOT_FOUND = "not_found"
     CLOSED = "closed"  # the other side has closed the case
     INVALID = "invalid"
+    UNKNOWN = "unknown"  # it answered, and not in words that are known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,14 @@ class CareCollaborationPort(Protocol):
     async def decline(self, client_ref: str, case: str, actor: str, reason: str) -> int | Refusal: ...
     async def post_message(self, client_ref: str, case: str, text: str) -> str | Refusal: ...
     async def get_case(self, case: str) -> LinkCase | Refusal: ...
+    async def status(self, case: str, acting: str) -> LinkStatus | Refusal:
+        """How a case stands, and nothing else of it (G6).
+
+        Args:
+            acting: the function (an inbox) for which this is asked. The other side is told the function and never the
+                person: no published call has a place for one (UNK). Who it was stands in our log, before the call.
+        """
+
     async def add_plan_note(self, client_ref: str, case: str, plan: PlanType, text: str) -> int | Refusal: ...
     async def agree_plan(self, client_ref: str, case: str) -> int | Refusal: ...
     async def close_case(self, client_ref: str, case: str, reason: str) -> int | Refusal: ...

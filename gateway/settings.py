@@ -101,6 +101,10 @@ class Settings(BaseModel):
     )
     link_user: str = Field(default="", description="Vem gatewayen är för Cosmic Link: en användare för funktionen.")
     link_secret_file: Path | None = Field(default=None, description="Fil med användarens hemlighet hos Cosmic Link.")
+    link_status: bool = Field(
+        default=False,
+        description="Låt den som lagt in ett ärende i Cosmic Link fråga hur det står där (L1); bara mot simulatorn.",
+    )
     smtp_host: str = Field(default="", description="E-postservern som tar emot vår post, värd eller värd:port.")
     smtp_security: str = Field(
         default="starttls", pattern=r"^(starttls|tls|none)$", description="none bara till en server på samma dator."

@@ -48,6 +48,7 @@ from gateway.intake import Intake
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
 from gateway.items import Items
+from gateway.linked import Linked
 from gateway.loads import Loads
 from gateway.members import Members
 from gateway.notice_choices import NoticeChoices
@@ -171,6 +172,7 @@ class Gateway:
     placing: Placing
     announcements: Announcements
     carrying: Carrying
+    linked: Linked
     closing: Closing
     printing: Printing
     noticing: Noticing
@@ -372,6 +374,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         channel_watch=channel_watch,
         announcements=Announcements(store, directory, forms, channels, integrity, auditor, clock),
         carrying=carrying,
+        linked=Linked(store, rights, vault, directory, loads, auditor),
         closing=Closing(store, directory, integrity, channels, aftermath, auditor, clock),
         printing=Printing(
             store,

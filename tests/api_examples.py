@@ -571,6 +571,12 @@ async def hand_over_message(m: Maker) -> Example:
     return Example("al-sos", f"{BY_HAND}/{delivery.id}/handed-over", body)
 
 
+async def ask_link(m: Maker) -> Example:
+    delivery = await paper.entered(m.county, await m.signed("al-sos"))
+    m.gateway.linked.connect(paper.LinkAnswers())
+    return Example("al-sos", f"{BY_HAND}/{delivery.id}/link-status")
+
+
 async def not_handed_over(m: Maker) -> Example:
     delivery = await paper.taken(m.county, await m.signed("al-sos"))
     return Example("al-sos", f"{BY_HAND}/{delivery.id}/not-handed-over", {"why": "returned"})
@@ -636,6 +642,7 @@ EXAMPLES: Mapping[str, Make] = {
     "print_by_hand": print_by_hand,
     "print_file": print_file,
     "hand_over_message": hand_over_message,
+    "ask_link": ask_link,
     "not_handed_over": not_handed_over,
     "say_to_party": say_to_party,
     "read_recall": read_recall,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from gateway.carried import CHECKS, Said
+from gateway.collaboration import LinkStatus, Refusal
 from gateway.model.base import InboxId
 from gateway.model.carrying import Manner
 from gateway.model.classes import Category
@@ -50,16 +51,38 @@ channel = "handover"
 address = "{ADDRESS}"
 """
 )
+#: The same party in Cosmic Link, where Alvesta has an inbox of its own.
+IN_LINK = (
+    DIRECTORY.replace(f'channel = "handover"\naddress = "{ADDRESS}"', 'channel = "link"\naddress = "gislaved.skola"')
+    + f"""
+[[route]]
+inbox = "{ALVESTA}"
+channel = "link"
+address = "alvesta.ifo"
+"""
+)
 
 
-async def known(county: County) -> None:
+class LinkAnswers:
+    """A Link that answers every question in one way, and remembers what it was asked and for which function."""
+
+    def __init__(self, answer: LinkStatus | Refusal = LinkStatus.ACTIVE) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str]] = []
+
+    async def status(self, case: str, acting: str) -> LinkStatus | Refusal:
+        self.asked.append((case, acting))
+        return self.answer
+
+
+async def known(county: County, directory: str = DIRECTORY) -> None:
     """The directory with the party in it; applying it again changes nothing."""
-    await county.gateway.register.apply(DIRECTORY, passwords=password_of, by="test")
+    await county.gateway.register.apply(directory, passwords=password_of, by="test")
 
 
-async def a_message(county: County, worker: Signed, *, file: bool = False) -> Delivery:
+async def a_message(county: County, worker: Signed, *, file: bool = False, directory: str = DIRECTORY) -> Delivery:
     """A message from Alvesta that waits for a person of Alvesta's; with `file` it has an attachment."""
-    await known(county)
+    await known(county, directory)
     parties = [{"from": "alvesta.vuxen", "to": "gislaved.skola"}]
     case, _ = await county.consented_case(worker, parties=parties)
     values = {"text": "Kan ni ringa om skolgången?", "categories": ["SOCIAL"]}
@@ -81,6 +104,23 @@ async def taken(county: County, worker: Signed, *, file: bool = False) -> Delive
 def said(county: County, manner: Manner = Manner.IN_PERSON) -> Said:
     checks = frozenset(CHECKS[Channel.HANDOVER])
     return Said(manner=manner, handed_at=county.clock.now(), given_to="registrator", checks=checks)
+
+
+async def entered(
+    county: County, worker: Signed, reference: str = "LINK-00001", *, directory: str = IN_LINK
+) -> Delivery:
+    """A message that a person of Alvesta's has entered into Link."""
+    delivery = await a_message(county, worker, directory=directory)
+    await county.gateway.printing.take(worker, ALVESTA, delivery.id)
+    told = Said(
+        manner=Manner.LINK,
+        handed_at=county.clock.now(),
+        given_to="samordnare",
+        reference=reference,
+        checks=frozenset(CHECKS[Channel.LINK]),
+    )
+    await county.gateway.carrying.hand_over(worker, ALVESTA, delivery.id, told)
+    return delivery
 
 
 async def to_say(county: County, worker: Signed) -> str:

@@ -18,8 +18,17 @@ from urllib.parse import quote
 
 import aiohttp
 
-from adapters.link.shapes import parsed, read_case, read_envelope, refusal_of
-from gateway.collaboration import Actor, CaseKind, LinkCase, LinkEnvelope, PlanType, Refusal, Trouble
+from adapters.link.shapes import ACTING, is_reference, parsed, read_case, read_envelope, refusal_of, status_of
+from gateway.collaboration import (
+    Actor,
+    CaseKind,
+    LinkCase,
+    LinkEnvelope,
+    LinkStatus,
+    PlanType,
+    Refusal,
+    Trouble,
+)
 
 MAX_ANSWER: Final = 4_000_000
 TIMEOUT_S: Final = 30.0
@@ -53,6 +62,13 @@ class LinkClient:
 
     async def get_case(self, case: str) -> LinkCase | Refusal:
         return await self._read(f"/link/cases/{_part(case)}", read_case)
+
+    async def status(self, case: str, acting: str) -> LinkStatus | Refusal:
+        """Our shape (INF). What people wrote as a reference and cannot be one is not sent anywhere."""
+        if not is_reference(case):
+            return Refusal(Trouble.INVALID)
+        answer = await self._call("GET", _of(case, "status"), None, {ACTING: acting})
+        return answer if isinstance(answer, Refusal) else status_of(answer, case)
 
     async def open_case(
         self, client_ref: str, patient: str, kind: CaseKind, inviter: str, invitees: Sequence[Actor], reason: str

@@ -16,11 +16,13 @@ from gateway.ports import Clock
 
 
 @asynccontextmanager
-async def connected(*, url: str, user: str, secret: str, inboxes: Sequence[str]) -> AsyncIterator[LinkNeighbour]:
-    """The system at `url`, whose `inboxes` are looked into."""
+async def connected(
+    *, url: str, user: str, secret: str, inboxes: Sequence[str]
+) -> AsyncIterator[tuple[LinkNeighbour, LinkClient]]:
+    """The system at `url`, whose `inboxes` are looked into; and what asks it one thing at a time."""
     async with aiohttp.ClientSession() as session:
-        access = LinkAccess(base=url.rstrip("/"), user=user, secret=secret)
-        yield LinkNeighbour(LinkClient(access, session), inboxes)
+        client = LinkClient(LinkAccess(base=url.rstrip("/"), user=user, secret=secret), session)
+        yield LinkNeighbour(client, inboxes), client
 
 
 @asynccontextmanager
@@ -53,6 +55,7 @@ async def offered(inboxes: str, users: Sequence[str], port: int, clock: Clock) -
                 "",
                 f"SAMBUD_LINK_URL={address}",
                 *(f"SAMBUD_LINK_USER={name}" for name in simulator.users),
+                "SAMBUD_LINK_STATUS=true  (L1: fråga hur ett ärende står där)",
             ]
     except OSError as trouble:
         raise SetupError(

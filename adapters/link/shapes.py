@@ -7,6 +7,7 @@ that knows only one of them reads the others as success or as a crash. Here they
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -35,6 +36,10 @@ STATUS: Final[Mapping[Trouble, int]] = {
 }
 _TROUBLE: Final = {status: trouble for trouble, status in STATUS.items()}
 RETRY_AFTER_S: Final = 5
+#: Names the function that a question is asked for (ours, INF: no published call has a place for it).
+ACTING: Final = "Sambud-Acting-Function"
+#: People write references, and a path is made of them: nothing with slashes, dots alone, or the shape of an identity.
+_REFERENCE: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def refusal_of(status: int, body: Any, retry_after: str = "") -> Refusal:
@@ -137,6 +142,23 @@ def read_case(told: Mapping[str, Any]) -> LinkCase:
         plans=tuple((PlanType(kind), _text(text)) for kind, text in told["plans"]),
         version=_number(told["version"]),
     )
+
+
+def is_reference(text: str) -> bool:
+    """Whether this can be what a case is called there; how Link names cases is unknown, so digits alone are none."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def told_status(one: LinkCase) -> dict[str, Any]:
+    return {"ref": one.ref, "status": one.status}
+
+
+def status_of(told: Any, case: str) -> LinkStatus | Refusal:
+    """A state that is known here, of the case that was asked for; everything else is an answer that says nothing."""
+    if not isinstance(told, Mapping) or told.get("ref") != case:
+        return Refusal(Trouble.UNKNOWN)
+    known = {str(one): one for one in LinkStatus}
+    return known.get(str(told.get("status")), Refusal(Trouble.UNKNOWN))
 
 
 def parsed(octets: bytes) -> Any:

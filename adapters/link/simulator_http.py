@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from adapters.link.shapes import RETRY_AFTER_S, STATUS, error, told_case, told_envelope
+from adapters.link.shapes import ACTING, RETRY_AFTER_S, STATUS, error, told_case, told_envelope, told_status
 from adapters.link.simulator import Inboxes, NotDoneError, Simulator, User
 from gateway.collaboration import Actor, ActorKind, CaseKind, LinkCase, PlanType, Refusal, Trouble
 from gateway.model.base import Instant
@@ -74,6 +74,16 @@ class _Calls:
         found = self._call(request, "get_case", lambda user: self._sim.get_case(user, ref))
         if isinstance(found, LinkCase):
             return web.json_response(told_case(found))
+        return self._answer(request, found)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Ours (INF): the state alone. Without a function that asks there is no answer."""
+        ref, acting = request.match_info["ref"], request.headers.get(ACTING, "")
+        if not acting:
+            return self._refused(request, Refusal(Trouble.INVALID))
+        found = self._call(request, f"status for {acting}", lambda user: self._sim.get_case(user, ref))
+        if isinstance(found, LinkCase):
+            return web.json_response(told_status(found))
         return self._answer(request, found)
 
     async def act(self, request: web.Request) -> web.Response:
@@ -175,6 +185,7 @@ def application(sim: Simulator, subscription: str) -> web.Application:
             web.get("/link/inboxes/{inbox}/new", calls.list_new),
             web.post("/link/cases", calls.open),
             web.get("/link/cases/{ref}", calls.get),
+            web.get("/link/cases/{ref}/status", calls.status),
             web.post("/link/cases/{ref}/{operation}", calls.act),
             web.post("/api/open/referrals", calls.refer),
             web.get("/simulator", calls.state),

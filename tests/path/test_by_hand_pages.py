@@ -10,6 +10,7 @@ import pypdf
 import pytest
 
 from adapters.documents.pdf import PdfDocuments
+from gateway.collaboration import Refusal, Trouble
 from gateway.forms.demo import demo_referral
 from gateway.model.carrying import HandOver
 from gateway.model.path import Delivery
@@ -207,3 +208,26 @@ async def test_before_sending_the_sender_reads_that_somebody_must_carry_it(
     page = seen(await browser.get(f"/utkast/{draft.id}/granska?till=remissgrupp"))
     assert "nås inte elektroniskt. Någon av er skriver ut det och lämnar det" in page
     assert "inte ansluten" not in page
+
+
+async def test_whoever_entered_a_case_into_link_asks_how_it_stands_and_reads_whose_words_it_is(
+    site: tuple[str, County], browser: Browser
+) -> None:
+    """docs/link.md §2, L1: the button is there where the switch is on; the answer is a sentence, and is not kept."""
+    county = site[1]
+    worker = await county.sign_in("al-sos")
+    url = f"/overlamning/{ALVESTA}/{(await paper.entered(county, worker)).id}"
+    await browser.sign_in("al-sos")
+    assert "Fråga hur ärendet står" not in seen(await browser.get(url))
+    link = paper.LinkAnswers()
+    county.gateway.linked.connect(link)
+    page = await browser.get(url)
+    assert "Fråga hur ärendet står i Cosmic Link" in seen(page)
+    told = await browser.post(f"{url}/link", {"_csrf": page.token})
+    assert "Ärendet pågår i Cosmic Link. Det är Sambuds ord, inte Cosmic Links egna." in seen(told)
+    assert link.asked == [("LINK-00001", ALVESTA)]
+    assert "Ärendet pågår" not in seen(await browser.get(url))
+    link.answer = Refusal(Trouble.UNKNOWN)
+    unknown = await browser.post(f"{url}/link", {"_csrf": page.token})
+    assert "svarade något som Sambud inte känner igen" in seen(unknown)
+    assert "Sambuds ord" not in seen(unknown)

@@ -18,9 +18,11 @@ from adapters.http.api.signin import Code
 from adapters.http.downloads import download
 from adapters.http.routes import Call, Model, Rate, Tag
 from gateway.carried import LONGEST, Check, Said
+from gateway.collaboration import LinkStatus, Trouble
 from gateway.errors import (
     ActCodeRequiredError,
     AttachmentError,
+    ConflictError,
     EnvelopeError,
     FileWaitsError,
     IllegalTransitionError,
@@ -115,6 +117,14 @@ class Settled(Model):
     settled_at: At | None
 
 
+class SeenInLink(Model):
+    """How a case stands in Cosmic Link: a state of our model (inferred, no label of theirs), or why there is none."""
+
+    delivery: Id
+    status: LinkStatus | None
+    trouble: Trouble | None
+
+
 async def list_by_hand(call: Call) -> ByHandList:
     found = await call.gateway.carrying.waiting(call.signed, InboxId(call.part("inbox")))
     return ByHandList(
@@ -175,6 +185,12 @@ async def print_file(call: Call) -> web.StreamResponse:
 async def hand_over_message(call: Call) -> Settled:
     inbox, delivery = _where(call)
     return _settled(await call.gateway.carrying.hand_over(call.signed, inbox, delivery, _said(call.body)))
+
+
+async def ask_link(call: Call) -> SeenInLink:
+    inbox, delivery = _where(call)
+    seen = await call.gateway.linked.look(call.signed, inbox, delivery)
+    return SeenInLink(delivery=delivery, status=seen.status, trouble=seen.trouble)
 
 
 async def not_handed_over(call: Call) -> ByHand:
@@ -296,6 +312,16 @@ ROUTES: Final = (
         takes=HandedOver,
         gives=Settled,
         fails=(InvalidFormError, IllegalTransitionError),
+    ),
+    call_row(
+        "POST",
+        f"{ONE}/link-status",
+        ask_link,
+        "Fråga Cosmic Link hur ärendet står där (L1, bara när det är påslaget)",
+        tag=Tag.DELIVER,
+        audit="link_asked",
+        gives=SeenInLink,
+        fails=(ConflictError,),
     ),
     call_row(
         "POST",

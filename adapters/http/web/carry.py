@@ -18,8 +18,8 @@ from adapters.http.downloads import disposition, download
 from adapters.http.routes import Call, Scope
 from adapters.http.web.again import act_code_page, with_act_code
 from adapters.http.web.carry_words import CHECKS as CHECK_WORDS
+from adapters.http.web.carry_words import LINK_WORDS, OBSTACLES, SAYINGS, WAYS
 from adapters.http.web.carry_words import MANNERS as MANNER_WORDS
-from adapters.http.web.carry_words import OBSTACLES, SAYINGS, WAYS
 from adapters.http.web.fields import as_date
 from adapters.http.web.locale import local
 from adapters.http.web.nav import Link, NavItem
@@ -27,9 +27,11 @@ from adapters.http.web.rows import acts, shows
 from adapters.http.web.sent import read_sections
 from adapters.http.web.words import N_
 from gateway.carried import CHECKS, MANNERS, SAYING, Check, Said
+from gateway.collaboration import Trouble
 from gateway.consents import STOCKHOLM
 from gateway.decide import AccessAction
 from gateway.errors import FieldError, GatewayError, InvalidFormError, SignInError, TooManyAttemptsError
+from gateway.linked import SeenThere
 from gateway.loads import Load
 from gateway.model.base import AttachmentId, InboxId, Instant
 from gateway.model.carrying import HandOver, Manner, Obstacle
@@ -192,6 +194,11 @@ async def handed_over(call: Call) -> web.Response:
     return call.web.redirect(f"{PATH}?klart=lamnad")
 
 
+async def ask_link(call: Call) -> web.Response:
+    """Asks Cosmic Link how the case stands there, and shows what it said; nothing of it is kept."""
+    return await _page(call, seen=await call.gateway.linked.look(call.signed, *_where(call)))
+
+
 async def not_handed_over(call: Call) -> web.Response:
     inbox, delivery = _where(call)
     chosen = call.field("varfor")
@@ -232,7 +239,7 @@ def _url(inbox: InboxId, delivery: str) -> str:
     return f"{PATH}/{inbox}/{delivery}"
 
 
-async def _page(call: Call, faults: Sequence[FieldError] = ()) -> web.Response:
+async def _page(call: Call, faults: Sequence[FieldError] = (), *, seen: SeenThere | None = None) -> web.Response:
     inbox, delivery = _where(call)
     load: Load = await call.gateway.carrying.find(call.signed, inbox, delivery)
     directory = await call.gateway.directory.current()
@@ -256,6 +263,9 @@ async def _page(call: Call, faults: Sequence[FieldError] = ()) -> web.Response:
         checks=[(str(check), call.tr(CHECK_WORDS[check])) for check in CHECKS[load.delivery.channel]],
         manners=[(str(manner), call.tr(MANNER_WORDS[manner])) for manner in MANNERS[load.delivery.channel]],
         obstacles=[(str(one), call.tr(text)) for one, text in OBSTACLES.items()],
+        asks_link=call.gateway.linked.connected and load.delivery.channel is Channel.LINK,
+        seen=call.tr(LINK_WORDS[seen.status or seen.trouble or Trouble.UNKNOWN]) if seen else "",
+        known=seen is not None and seen.status is not None,
         **await _told(call, load.hand_over),
     )
 
@@ -347,6 +357,7 @@ ROUTES: Final = (
         html=False,
     ),
     acts(f"{ONE}/lamnad", handed_over, N_("Anteckna överlämning"), HELP, audit="carried"),
+    acts(f"{ONE}/link", ask_link, N_("Fråga hur ärendet står i Cosmic Link"), HELP, audit="link_asked"),
     acts(f"{ONE}/inte-lamnad", not_handed_over, N_("Anteckna att det inte är lämnat"), HELP, audit="not_delivered"),
 )
 NAV: Final = (

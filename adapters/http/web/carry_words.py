@@ -11,6 +11,7 @@ from typing import Final
 
 from adapters.http.web.words import N_
 from gateway.carried import Check
+from gateway.collaboration import LinkStatus, Trouble
 from gateway.model.carrying import Manner, Obstacle
 from gateway.model.path import Channel
 
@@ -60,4 +61,28 @@ SAYINGS: Final[Mapping[str, tuple[str, str]]] = {
 WAYS: Final[Mapping[Channel, str]] = {
     Channel.HANDOVER: N_("Lämnas eller postas på papper"),
     Channel.LINK: N_("Läggs in i Cosmic Link för hand"),
+}
+#: How a case stands in Link, in words of our model (INF): what Link itself says is unknown; none is a label of it.
+LINK_WORDS: Final[Mapping[LinkStatus | Trouble, str]] = {
+    LinkStatus.CREATED: N_("Ärendet är upplagt i Cosmic Link."),
+    LinkStatus.INVITED: N_("Ärendet är upplagt i Cosmic Link, och mottagarna är inbjudna."),
+    LinkStatus.DISTRIBUTED: N_("Ärendet är fördelat till en mottagare i Cosmic Link."),
+    LinkStatus.ACTIVE: N_("Ärendet pågår i Cosmic Link."),
+    LinkStatus.DISCHARGE_READY: N_("Personen är anmäld som utskrivningsklar i Cosmic Link."),
+    LinkStatus.DISCHARGED: N_("Personen är utskriven, enligt Cosmic Link."),
+    LinkStatus.PLANNING: N_("En plan tas fram i Cosmic Link."),
+    LinkStatus.PLAN_AGREED: N_("Planen är överenskommen i Cosmic Link."),
+    LinkStatus.FOLLOW_UP: N_("Ärendet följs upp i Cosmic Link."),
+    LinkStatus.CLOSED: N_("Ärendet är avslutat i Cosmic Link."),
+    LinkStatus.CANCELLED: N_("Ärendet är avbrutet i Cosmic Link."),
+    Trouble.AWAY: N_("Cosmic Link svarar inte just nu. Försök igen om en stund, eller titta där."),
+    Trouble.BUSY: N_("Cosmic Link har för mycket att göra just nu. Vänta några sekunder och fråga igen."),
+    Trouble.FORBIDDEN: N_(
+        "Cosmic Link låter inte er funktion se det ärendet. Titta där, eller fråga er systemförvaltare."
+    ),
+    Trouble.SESSION: N_("Cosmic Link släppte inte in Sambud. Titta där, och säg till er systemförvaltare."),
+    Trouble.NOT_FOUND: N_("Inget ärende med den referensen finns i Cosmic Link. Kontrollera referensen där."),
+    Trouble.CLOSED: N_("Ärendet är avslutat i Cosmic Link."),
+    Trouble.INVALID: N_("Det går inte att fråga med den referensen. Kontrollera den, eller titta i Cosmic Link."),
+    Trouble.UNKNOWN: N_("Cosmic Link svarade något som Sambud inte känner igen. Titta där i stället."),
 }

@@ -41,6 +41,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     AuditAction.RETRIED: N_("Försökte igen"),
     AuditAction.DELIVERED: N_("Levererades"),
     AuditAction.NOT_DELIVERED: N_("Kom inte fram"),
+    AuditAction.LINK_ASKED: N_("Frågade Cosmic Link hur ett ärende står"),
     AuditAction.PRINTED: N_("Öppnade för utskrift och överlämning"),
     AuditAction.CARRIED: N_("Lämnade över för hand"),
     AuditAction.OPENED: N_("Öppnade ett meddelande"),
