@@ -51,10 +51,24 @@ channel = "handover"
 address = "{ADDRESS}"
 """
 )
-#: The same party in Cosmic Link, where Alvesta has an inbox of its own.
+#: A function of the same party that is reached in Cosmic Link, where Alvesta has an inbox of its own.
+LINKED = InboxId("gislaved.skola.link")
 IN_LINK = (
-    DIRECTORY.replace(f'channel = "handover"\naddress = "{ADDRESS}"', 'channel = "link"\naddress = "gislaved.skola"')
+    DIRECTORY
     + f"""
+[[inbox]]
+id = "{LINKED}"
+unit = "gislaved.skola"
+name = "Elevhälsan i Cosmic Link, Gislaved"
+kind = "intake"
+accepts = ["case_message"]
+members = []
+
+[[route]]
+inbox = "{LINKED}"
+channel = "link"
+address = "gislaved.skola"
+
 [[route]]
 inbox = "{ALVESTA}"
 channel = "link"
@@ -80,7 +94,9 @@ async def known(county: County, directory: str = DIRECTORY) -> None:
     await county.gateway.register.apply(directory, passwords=password_of, by="test")
 
 
-async def a_message(county: County, worker: Signed, *, file: bool = False, directory: str = DIRECTORY) -> Delivery:
+async def a_message(
+    county: County, worker: Signed, *, file: bool = False, directory: str = DIRECTORY, to: InboxId = SCHOOL
+) -> Delivery:
     """A message from Alvesta that waits for a person of Alvesta's; with `file` it has an attachment."""
     await known(county, directory)
     parties = [{"from": "alvesta.vuxen", "to": "gislaved.skola"}]
@@ -89,7 +105,7 @@ async def a_message(county: County, worker: Signed, *, file: bool = False, direc
     draft = await county.gateway.drafts.create(worker, ALVESTA, case.id, "case_message", 1, values)
     if file:
         await county.gateway.attachments.add(worker, draft.id, "intyg.pdf", Category.SOCIAL, _pdf())
-    sent = await county.gateway.sending.send_draft(worker, draft.id, [SCHOOL])
+    sent = await county.gateway.sending.send_draft(worker, draft.id, [to])
     [delivery] = await county.store.deliveries_of(sent.message)
     return delivery
 
@@ -110,7 +126,7 @@ async def entered(
     county: County, worker: Signed, reference: str = "LINK-00001", *, directory: str = IN_LINK
 ) -> Delivery:
     """A message that a person of Alvesta's has entered into Link."""
-    delivery = await a_message(county, worker, directory=directory)
+    delivery = await a_message(county, worker, directory=directory, to=LINKED)
     await county.gateway.printing.take(worker, ALVESTA, delivery.id)
     told = Said(
         manner=Manner.LINK,
