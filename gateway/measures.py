@@ -63,6 +63,7 @@ class Counted(StrEnum):
     ALARMS = "audit_alarms"
     TROUBLES = "worker_troubles"
     REDACTIONS = "log_redactions"
+    NOTICES_RETURNED = "notices_returned"
 
 
 def codes() -> frozenset[str]:
@@ -105,6 +106,7 @@ VALUES: Final[Mapping[Counted, tuple[str, frozenset[str]]]] = {
     ),
     Counted.TROUBLES: ("job", frozenset(str(found) for found in Job)),
     Counted.REDACTIONS: ("kind", frozenset(KINDS)),
+    Counted.NOTICES_RETURNED: ("kind", frozenset({"returned", "stopped"})),
 }
 
 

@@ -29,6 +29,7 @@ class Shown:
     choice: Choice
     deputies: Sequence[User]
     failed: bool
+    stopped: bool  # notices came back so often that no more go to the address until it is saved anew
     private: bool  # the address is not the employer's: it is told the organisation's name alone
 
 
@@ -59,11 +60,12 @@ class NoticeChoices:
             choice=choice,
             deputies=await self._colleagues(signed.user),
             failed=failed,
+            stopped=choice.stopped,
             private=bool(choice.address) and post is not None and not post.employers(choice.address),
         )
 
     async def choose(self, signed: Signed, choice: Choice) -> None:
-        """Keep a choice.
+        """Keep a choice; notices that were stopped because they came back begin again.
 
         Raises:
             NotFoundError: this gateway sends no notices.
@@ -84,7 +86,7 @@ class NoticeChoices:
                 swedish="Aviseringarna går inte att spara så här.",
                 next_step="Rätta det som är markerat. Det du valde förut gäller tills vidare.",
             )
-        now, user = self._clock.now(), signed.user
+        now, user, choice = self._clock.now(), signed.user, dataclasses.replace(choice, returned=0)
         sealed = await self._vault.seal_field(user.administration, context_of(user.id), choice.encoded())
         before = await self._store.get(NoticeChoice, user.id)
         if before is None:

@@ -18,6 +18,8 @@ from gateway.model.base import HOUR, Instant, UserId
 
 #: At most one mail about an inbox to one user in this time, whatever arrives.
 WINDOW: Final = HOUR
+#: So many bounces are not a full mailbox or a bad day any more; mail servers count those who go on against us.
+MOST_RETURNED: Final = 3
 _DAY_MINUTES: Final = 24 * 60
 
 
@@ -42,6 +44,12 @@ class Choice:
     away_from: str = ""
     away_to: str = ""
     deputy: UserId | None = None
+    returned: int = 0  # notices to this address that came back for good; saving anew begins at 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is sent to this address until its owner saves it anew."""
+        return self.returned >= MOST_RETURNED
 
     def encoded(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), sort_keys=True).encode()

@@ -11,6 +11,7 @@ who is no active member any more is told nothing; an address stands sealed, and 
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -21,12 +22,13 @@ from gateway.deliver import back_off
 from gateway.directory import Directory, Snapshot
 from gateway.errors import ConflictError, IntegrityError
 from gateway.integrity import Integrity
-from gateway.model.base import DAY, MINUTE, Instant, UserId
+from gateway.measures import UNMEASURED, Counted, Metrics
+from gateway.model.base import DAY, MINUTE, InboxId, Instant, UserId
 from gateway.model.directory import Inbox
 from gateway.model.identity import MembershipState, User, UserState
 from gateway.model.notices import NoticeChoice, NoticeKind, NoticeMail, NoticeState
 from gateway.model.path import Notice, Unfetched
-from gateway.neighbours import Telling, Told
+from gateway.neighbours import Reason, Telling, Told
 from gateway.notice_texts import Words, words
 from gateway.notice_times import Choice, When, due_at
 from gateway.ports import Change, Clock, Insert, Store, Update, Vault, Work
@@ -37,6 +39,7 @@ NEWS: Final = DAY
 #: While one is being sent no other worker takes it; longer than any hand-over of a mail.
 LEASE: Final = 5 * MINUTE
 MOST_ATTEMPTS: Final = 8
+_BACK: Final = uuid.UUID("0b7a5d5e-5a0e-5f43-9a4e-7d1f2f9f6b31")
 log = structlog.get_logger()
 
 
@@ -49,16 +52,32 @@ class NoticePost(Protocol):
     def takes(self, address: str) -> bool:
         """Whether mail can be sent to an address as it is written."""
 
-    async def send(self, identifier: str, address: str, words: Words) -> Told:
-        """One mail. Expected trouble is a value; an address that is none is refused."""
+    async def send(self, identifier: str, address: str, words: Words, *, back: str) -> Told:
+        """One mail. Expected trouble is a value; an address that is none is refused. `back` (a UUID) is what
+        `returned` calls it, should it come back."""
+
+    def returned(self) -> Sequence[str]:
+        """What came back for good and is not settled."""
+
+    def settled(self, back: str) -> None:
+        """It was counted."""
 
 
 class Noticing:
     """The worker that tells."""
 
     def __init__(
-        self, store: Store, directory: Directory, integrity: Integrity, vault: Vault, auditor: Auditor, clock: Clock
+        self,
+        store: Store,
+        directory: Directory,
+        integrity: Integrity,
+        vault: Vault,
+        auditor: Auditor,
+        clock: Clock,
+        *,
+        metrics: Metrics = UNMEASURED,
     ) -> None:
+        self._metrics = metrics
         self._store = store
         self._directory = directory
         self._integrity = integrity
@@ -82,6 +101,7 @@ class Noticing:
         if self._post is None:
             return 0
         directory = await self._directory.current()
+        await self._count_returned(directory, self._post)
         for inbox in directory.inboxes.values():
             if not directory.is_outside(inbox):
                 await self._queue_news(inbox)
@@ -126,12 +146,14 @@ class Noticing:
         found: dict[UserId, tuple[User, Choice]] = {}
         for user in members.values():
             choice = await self.choice(user)
+            if choice.stopped:
+                continue
             if choice.when is not When.OFF and not choice.away(now):
                 found[user.id] = (user, choice)
             elif choice.away(now) and choice.deputy in members:
                 deputy = members[choice.deputy]
                 theirs = await self.choice(deputy)
-                if theirs.address and not theirs.away(now):
+                if theirs.address and not theirs.away(now) and not theirs.stopped:
                     wanted = theirs if theirs.when is not When.OFF else dataclasses.replace(theirs, when=When.ONCE)
                     found.setdefault(deputy.id, (deputy, wanted))
         return list(found.values())
@@ -172,8 +194,8 @@ class Noticing:
         except ConflictError:
             return False  # another worker has it
         choice = await self.choice(user) if user is not None else Choice()
-        if inbox is None or user is None or not choice.address or choice.away(now):
-            return await self._settled(taken, NoticeState.SENT, "not-wanted")  # no member any more, or away since
+        if inbox is None or user is None or not choice.address or choice.away(now) or choice.stopped:
+            return await self._settled(taken, NoticeState.SENT, "not-wanted")  # no member now, away, or stopped
         text = words(
             mail.kind,
             language=choice.language,
@@ -183,7 +205,8 @@ class Noticing:
             place=self._place,
             private=not post.employers(choice.address),
         )
-        told = await post.send(f"{mail.inbox}/{mail.user}/{mail.sent_at}", choice.address, text)
+        back = _back(mail.inbox, await self._store.get(NoticeChoice, user.id))
+        told = await post.send(f"{mail.inbox}/{mail.user}/{mail.sent_at}", choice.address, text, back=back)
         if told.telling is Telling.IN_TRANSIT:
             return await self._settled(taken, NoticeState.SENT, "sent")
         if told.telling is Telling.DELAYED and taken.attempts < MOST_ATTEMPTS:
@@ -192,7 +215,46 @@ class Noticing:
                 Work(changes=(Update(dataclasses.replace(taken, due_at=later, version=taken.version + 1)),))
             )
             return False
+        if told.reason is Reason.NOT_FOUND:
+            await self._count(user)
         return await self._settled(taken, NoticeState.FAILED, str(told.reason))
+
+    # --- what came back -----------------------------------------------------------------------------------------------
+
+    async def _count_returned(self, directory: Snapshot, post: NoticePost) -> None:
+        """Count bounces against the address that they were sent to; of a choice that was saved since, they say nothing.
+
+        A process that ends in the middle counts one twice, and none is lost.
+        """
+        returned = set(post.returned())
+        for inbox in directory.inboxes.values() if returned else ():
+            if directory.is_outside(inbox):
+                continue
+            for user in (await self._members(inbox)).values():
+                if _back(inbox.id, await self._store.get(NoticeChoice, user.id)) not in returned:
+                    continue
+                mail = await self._store.get(NoticeMail, inbox.id, user.id)
+                if mail is not None and mail.state is NoticeState.SENT:
+                    await self._settled(mail, NoticeState.FAILED, "returned")
+                await self._count(user)
+        for one in returned:
+            post.settled(one)
+
+    async def _count(self, user: User) -> None:
+        """One more that came back; from the third on nothing is sent, which its owner sees on "Mina aviseringar"."""
+        row = await self._store.get(NoticeChoice, user.id)
+        if row is None:
+            return
+        before = await self.choice(user)
+        choice = dataclasses.replace(before, returned=before.returned + 1)
+        sealed = await self._vault.seal_field(user.administration, context_of(user.id), choice.encoded())
+        try:
+            following = dataclasses.replace(row, sealed=sealed, version=row.version + 1)
+            await self._store.commit(Work(changes=(Update(following),)))
+        except ConflictError:
+            return  # saved anew meanwhile: then it was another address that did not take it
+        self._metrics.count(Counted.NOTICES_RETURNED, "stopped" if choice.stopped else "returned")
+        log.warning("a notice came back", stopped=choice.stopped)
 
     async def _settled(self, mail: NoticeMail, state: NoticeState, outcome: str) -> bool:
         now = self._clock.now()
@@ -214,6 +276,11 @@ class Noticing:
 def context_of(user: UserId) -> str:
     """What binds a sealed choice to its user."""
     return f"{NoticeChoice.TABLE}|{user}|sealed"
+
+
+def _back(inbox: InboxId, row: NoticeChoice | None) -> str:
+    """What a notice about an inbox to the address of this choice is called when it comes back."""
+    return str(uuid.uuid5(_BACK, f"{inbox}/{row.user}/{row.changed_at}")) if row is not None else ""
 
 
 def _queued(

@@ -343,7 +343,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         holding,
     )
     placing = Placing(store, directory, integrity, holding, intake, ports.shred, auditor, clock)
-    noticing = Noticing(store, directory, integrity, vault, auditor, clock)
+    noticing = Noticing(store, directory, integrity, vault, auditor, clock, metrics=metrics)
     sign_in = SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics)
     return Gateway(
         ports=ports,

@@ -29,6 +29,7 @@ from tests import paper
 from tests.clock import instant
 from tests.county import ALVESTA, DEMO_DIRECTORY, SEAT_E, SEAT_N, County, password_of
 from tests.holding import hold_one
+from tests.path.test_noticing import Box
 
 REGISTRATOR = InboxId("vaxjo.registrator")
 UNIT = InboxId("ekeliden.enhet")
@@ -527,6 +528,12 @@ async def withdraw_proposal(m: Maker) -> Example:
     return Example("it", f"/inboxes/{inbox}/proposals/{user}")
 
 
+async def choose_my_notices(m: Maker) -> Example:
+    m.gateway.noticing.connect(Box())
+    body = {"when": "once", "address": "funktion@alvesta.example", "quiet_from": 1080, "quiet_to": 420}
+    return Example("al-sos", "/my-notices", body)
+
+
 async def list_by_hand(m: Maker) -> Example:
     await paper.a_message(m.county, await m.signed("al-sos"))
     return Example("al-sos", f"/inboxes/{ALVESTA}/by-hand")
@@ -635,6 +642,8 @@ EXAMPLES: Mapping[str, Make] = {
     "list_register": at("vx-reg", f"/inboxes/{REGISTRATOR}/register"),
     "list_stopped": at("vx-reg", f"/inboxes/{REGISTRATOR}/register/stopped"),
     "list_recalls": list_recalls,
+    "read_my_notices": at("al-sos", "/my-notices"),
+    "choose_my_notices": choose_my_notices,
     "list_by_hand": list_by_hand,
     "read_by_hand": read_by_hand,
     "take_out": take_out,

@@ -47,6 +47,7 @@ HELP: Final = {
     Counted.REFUSALS: "Requests refused, by the code of the error",
     Counted.ALARMS: "Alarms written to the audit log",
     Counted.TROUBLES: "Rounds of the worker that met expected trouble",
+    Counted.NOTICES_RETURNED: "Notices to members that came back for good; stopped: nothing more goes to that address",
     Counted.REDACTIONS: "Things taken out of the log by the last wall; each is a bug of the line that held it",
 }
 

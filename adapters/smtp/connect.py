@@ -9,7 +9,7 @@ from typing import Final
 from adapters.documents.child import Children
 from adapters.smtp.addresses import UnsafeTextError
 from adapters.smtp.certificates import Authorities, Functions, Partners
-from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
 from adapters.smtp.notices import NoticeMailer
@@ -79,6 +79,7 @@ def connected(settings: Settings, directory: Directory, documents: Documents, cl
             reader=Reader(certificates, _pins(directory), documents, Children(), clock),
             outcomes=Outcomes(settings.mail_dir / "outcomes"),
             answered=Answered(settings.mail_dir / "answered", key),
+            returned=Returned(settings.mail_dir / "notices"),
         )
     except OSError as trouble:
         raise _missing("SAMBUD_SMIME_MAILDIR", maildir) from trouble
@@ -86,13 +87,20 @@ def connected(settings: Settings, directory: Directory, documents: Documents, cl
 
 
 def notices(settings: Settings, clock: Clock) -> NoticeMailer:
-    """Notices to users over the relay.
+    """Notices to users over the relay; where mail comes in here, their bounces come to an address that names them.
 
     Raises:
         SetupError: the sender is no address, or there is no relay.
     """
+    verp, returned = None, None
+    if settings.smime_keys and settings.smtp_bounce_address:
+        settings.mail_dir.mkdir(mode=0o700, exist_ok=True)
+        verp = _verp(settings, kept_key(settings.mail_dir / "verp.key"))
+        returned = Returned(settings.mail_dir / "notices")
     try:
-        return NoticeMailer(relay(settings), settings.notice_sender, settings.notice_domains, clock)
+        return NoticeMailer(
+            relay(settings), settings.notice_sender, settings.notice_domains, clock, verp=verp, returned=returned
+        )
     except UnsafeTextError as fault:
         raise SetupError(
             "SAMBUD_NOTICE_SENDER is no plain address",

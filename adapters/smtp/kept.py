@@ -59,6 +59,25 @@ class Outcomes:
                 file.unlink(missing_ok=True)
 
 
+class Returned:
+    """Notices that came back for good, until the worker has counted them: ids alone, which say nothing without it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def note(self, identifier: str) -> None:
+        """Keep that this one, a UUID, came back; durably, since a bounce comes once."""
+        (self._folder / identifier).touch(mode=0o600)
+        _synced(self._folder)
+
+    def waiting(self) -> list[str]:
+        return sorted(file.name for file in self._folder.iterdir())
+
+    def settled(self, identifier: str) -> None:
+        (self._folder / identifier).unlink(missing_ok=True)
+
+
 class Answered:
     """Whom we told today that ordinary mail is not read here: a MAC of each address, for the day."""
 

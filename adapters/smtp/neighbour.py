@@ -21,7 +21,7 @@ from adapters.smtp import mail, replying
 from adapters.smtp.addresses import UnsafeTextError, checked
 from adapters.smtp.certificates import CertificateError, Own
 from adapters.smtp.heads import Head, head_of, receipt_of, report_of
-from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Mail, Relay
@@ -50,6 +50,7 @@ class Inward:
     reader: Reader
     outcomes: Outcomes
     answered: Answered
+    returned: Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,10 @@ class SmimeNeighbour:
         told = receipt_of(octets) if back is Back.RECEIPT else report_of(octets)
         if told is None:
             log.info("nothing final came back of a mail", parcel=identifier, kind=back.name.lower())
+            return
+        if back is Back.NOTICE:
+            if told.telling is Telling.REFUSED and told.reason is not Reason.UNREACHABLE:  # 4.x.x: it may take the next
+                self._inward.returned.note(identifier)
             return
         self._inward.outcomes.note(identifier, told, proven=back is Back.RECEIPT)
 

@@ -4,8 +4,8 @@ Why this exists: a bounce is written by machines that need not repeat anything o
 is the one thing that they all keep, so it names the mail. The mark is a MAC: whoever has seen a Message-ID cannot say
 "delivered" in another's name.
 
-A mail has two of them. Bounces come to its envelope sender, which every server on the way reads. Receipts come to an
-address that stands inside the encryption only: who answers there has decrypted the mail.
+A parcel has two of them, a notice the first alone. Bounces come to its envelope sender, which every server on the way
+reads. Receipts come to an address that stands inside the encryption only: who answers there has decrypted the mail.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Back(StrEnum):
 
     BOUNCE = "b"
     RECEIPT = "r"
+    NOTICE = "n"  # bounces of notices to members: there is no delivery that they could move
 
 
 class Verp:

@@ -33,6 +33,8 @@ class Box:
     domains: Collection[str] = ("region.example",)
     sent: list[tuple[str, str, Words]] = field(default_factory=list)
     says: list[Told] = field(default_factory=list)
+    backs: list[str] = field(default_factory=list)  # what each would be called when it came back
+    back: list[str] = field(default_factory=list)  # what came back
 
     def employers(self, address: str) -> bool:
         return address.rpartition("@")[2] in self.domains
@@ -40,7 +42,14 @@ class Box:
     def takes(self, address: str) -> bool:
         return address.count("@") == 1 and " " not in address
 
-    async def send(self, identifier: str, address: str, words: Words) -> Told:
+    def returned(self) -> list[str]:
+        return list(self.back)
+
+    def settled(self, back: str) -> None:
+        self.back.remove(back)
+
+    async def send(self, identifier: str, address: str, words: Words, *, back: str) -> Told:
+        self.backs.append(back)
         self.sent.append((identifier, address, words))
         return self.says.pop(0) if self.says else Told(Telling.IN_TRANSIT)
 
@@ -185,7 +194,7 @@ async def test_a_worker_that_ends_after_sending_sends_the_same_mail_again(notice
     class Ends(Exception):
         pass
 
-    async def send(identifier: str, address: str, words: Words) -> Told:
+    async def send(identifier: str, address: str, words: Words, *, back: str) -> Told:
         noticed.box.sent.append((identifier, address, words))
         raise Ends
 
@@ -251,6 +260,68 @@ async def test_a_gateway_that_sends_no_notices_takes_no_choices() -> None:
         with pytest.raises(NotFoundError):
             await county.gateway.notice_choices.choose(signed, Choice(when=When.ONCE, address=WORK))
         assert await county.gateway.noticing.run_once() == 0
+
+
+# --- what comes back ----------------------------------------------------------------------------------------------------
+
+
+async def _bounces(noticed: Noticed, times: int) -> None:
+    """Something arrives, a notice goes, and its bounce comes."""
+    for _ in range(times):
+        await noticed.arrived()
+        noticed.county.clock.advance(HOUR)
+        assert await noticed.turn() == [WORK]
+        noticed.box.back.append(noticed.box.backs[-1])
+        await noticed.turn()
+        assert noticed.box.back == []  # counted, and asked about no more
+
+
+@pytest.mark.slow
+async def test_a_notice_that_comes_back_is_a_failed_one_and_after_three_nothing_goes_there(noticed: Noticed) -> None:
+    """§9(4): its owner reads so; saved anew, notices begin again."""
+    chief = await noticed.chosen("ek-chef")
+    await _bounces(noticed, 1)
+    shown = await noticed.county.gateway.notice_choices.mine(chief)
+    assert (shown.failed, shown.stopped) == (True, False)
+    assert (await noticed.mail("ek-chef")).state is NoticeState.FAILED
+    await _bounces(noticed, 2)
+    assert (await noticed.county.gateway.notice_choices.mine(await noticed.county.sign_in("ek-chef"))).stopped
+    await noticed.arrived()
+    noticed.county.clock.advance(DAY)
+    assert await noticed.turn() == []
+
+    await noticed.chosen("ek-chef")
+    await noticed.arrived()
+    noticed.county.clock.advance(HOUR)
+    assert await noticed.turn() == [WORK]
+
+
+@pytest.mark.slow
+async def test_a_bounce_of_what_was_sent_before_an_address_was_saved_anew_counts_against_nothing(
+    noticed: Noticed,
+) -> None:
+    await noticed.chosen("ek-chef")
+    await noticed.arrived()
+    assert await noticed.turn() == [WORK]
+    noticed.county.clock.advance(MINUTE)
+    chief = await noticed.chosen("ek-chef", address=HOME)
+    noticed.box.back += [noticed.box.backs[-1], "5e2c9d1e-0000-4000-8000-000000000000"]
+    await noticed.turn()
+    assert noticed.box.back == []
+    shown = await noticed.county.gateway.notice_choices.mine(chief)
+    assert (shown.choice.returned, shown.failed) == (0, False)
+
+
+@pytest.mark.slow
+async def test_an_address_that_servers_refuse_as_unknown_is_stopped_as_well(noticed: Noticed) -> None:
+    chief = await noticed.chosen("ek-chef")
+    noticed.box.says += [Told(Telling.REFUSED, Reason.NOT_FOUND)] * 3
+    for _ in range(3):
+        await noticed.arrived()
+        noticed.county.clock.advance(2 * HOUR)
+        assert await noticed.turn() == [WORK]
+    chief = await noticed.county.sign_in("ek-chef")
+    assert (await noticed.county.gateway.notice_choices.mine(chief)).stopped
 
 
 # --- when -------------------------------------------------------------------------------------------------------------

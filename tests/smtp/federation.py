@@ -16,7 +16,7 @@ from adapters.documents.pdf import PdfDocuments
 from adapters.memory import MemoryStore
 from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.connect import _pins
-from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
 from adapters.smtp.reading import Reader
@@ -146,6 +146,7 @@ def _neighbour(folder: Path, domain: str, county: County, port: int) -> SmimeNei
         reader=Reader(certificates, _pins(county.gateway.directory), PdfDocuments(), Children(), county.clock),
         outcomes=Outcomes(own / "outcomes"),
         answered=Answered(own / "answered", key),
+        returned=Returned(own / "notices"),
     )
     relay = Relay(Hop("127.0.0.1", port, Security.NONE))
     return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", key), inward, PdfDocuments(), county.clock)

@@ -9,7 +9,7 @@ from pathlib import Path
 from adapters.documents.child import Children
 from adapters.documents.pdf import PdfDocuments
 from adapters.smtp.certificates import Authorities, Functions, Partners
-from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
 from adapters.smtp.reading import Reader
@@ -86,6 +86,7 @@ class Site:
             reader=Reader(certificates, self._pin_of, PdfDocuments(), Children(), self.clock),
             outcomes=Outcomes(self.folder / "mail" / "outcomes"),
             answered=Answered(self.folder / "mail" / "answered", KEY),
+            returned=Returned(self.folder / "mail" / "notices"),
         )
 
     async def _pin_of(self, address: str) -> str:

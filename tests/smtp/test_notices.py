@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from adapters.smtp.kept import Returned
 from adapters.smtp.notices import NoticeMailer, notice
 from adapters.smtp.relay import Hop, Relay, Security
+from adapters.smtp.verp import Back, Verp
 from gateway.forms import FormCatalogue
 from gateway.forms.demo import demo_referral
 from gateway.neighbours import Reason, Telling
@@ -20,10 +22,13 @@ from gateway.notice_times import Choice, When
 from tests.clock import ManualClock
 from tests.faults.tally import tally
 from tests.smtp.federation import a_post
+from tests.smtp.mails import a_report
 from tests.smtp.servers import Kept, Script, a_server, scripted
+from tests.smtp.site import KEY, STUDS, Site
 
 pytestmark = pytest.mark.slow
 SENDER = "svara-inte@region.example"
+BACK = "5e2c9d1e-0000-4000-8000-000000000001"
 
 
 def _mailer(port: int) -> NoticeMailer:
@@ -36,7 +41,10 @@ async def test_a_notice_is_plain_automatic_mail_that_follows_nobody() -> None:
     kept = Kept()
     async with a_server(kept) as port:
         told = await _mailer(port).send(
-            "a/b/0", "ek-chef@region.example", Words("Något", "Ord å\nhttps://sambud.example\n")
+            "a/b/0",
+            "ek-chef@region.example",
+            Words("Något", "Ord å\nhttps://sambud.example\n"),
+            back=BACK,
         )
     assert told.telling is Telling.IN_TRANSIT
     mail = message_from_bytes(kept.octets[0], policy=SMTP)
@@ -55,9 +63,40 @@ async def test_an_address_or_a_name_that_would_be_a_command_reaches_no_server() 
             ("å@b.example", "Något"),
             ("a@b.example", "Något\r\nBcc: c@d.example"),
         ):
-            told = await mailer.send("a/b/0", address, Words(subject, "Ord"))
+            told = await mailer.send("a/b/0", address, Words(subject, "Ord"), back=BACK)
             assert (told.telling, told.reason) == (Telling.REFUSED, Reason.NOT_FOUND)
     assert script.heard == []
+
+
+async def test_a_notice_that_bounces_is_heard_of_by_the_address_that_it_went_out_with(tmp_path: Path) -> None:
+    """VERP with a MAC: a 5.x.x at the notice's own address, and no other report at any other."""
+    site, kept = Site.make(tmp_path), Kept()
+    verp, returned = Verp(STUDS, KEY), Returned(tmp_path / "mail" / "notices")
+    async with a_server(kept) as port:
+        relay = Relay(Hop("127.0.0.1", port, Security.NONE), patience_s=5)
+        mailer = NoticeMailer(relay, SENDER, ["region.example"], ManualClock(), verp=verp, returned=returned)
+        await mailer.send("a/b/0", "ek-chef@region.example", Words("Något", "Ord"), back=BACK)
+    out = str(kept.mails[0].mail_from)
+    assert verp.read(out) == (BACK, Back.NOTICE)
+    assert message_from_bytes(kept.octets[0])["From"] == SENDER
+    neighbour = site.neighbour(9)
+    forged = Verp(STUDS, bytes(32)).address(BACK, Back.NOTICE)
+    for report, to in (
+        (a_report("failed", "5.1.1"), forged),
+        (a_report("failed", "5.1.1"), verp.address(BACK, Back.BOUNCE)),  # of a parcel
+        (a_report("delayed", "4.4.1"), out),
+        (a_report("failed", "4.4.7"), out),  # a queue gave up: it may take the next
+        (a_report("delivered", "2.0.0"), out),
+    ):
+        site.delivered(report, to=to, back="")
+        assert [one async for one in neighbour.arrivals()] == []
+        assert mailer.returned() == []
+    site.delivered(a_report("failed", "5.1.1"), to=out, back="")
+    assert [one async for one in neighbour.arrivals()] == []
+    assert mailer.returned() == [BACK]
+    assert (await neighbour.outcome(BACK)).telling is Telling.REFUSED  # the parcel's own report, and no more
+    mailer.settled(BACK)
+    assert mailer.returned() == []
 
 
 def test_the_same_notice_has_the_same_message_id() -> None:

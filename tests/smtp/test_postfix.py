@@ -15,7 +15,7 @@ import pytest
 from adapters.documents.child import Children
 from adapters.documents.pdf import PdfDocuments
 from adapters.smtp.certificates import Authorities, Functions, Partners
-from adapters.smtp.kept import Answered, Outcomes
+from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
 from adapters.smtp.reading import Reader
@@ -58,6 +58,7 @@ def side(site: Site, postfix: Running, domain: str) -> SmimeNeighbour:
         reader=Reader(certificates, pin_of, PdfDocuments(), Children(), site.clock),
         outcomes=Outcomes(folder / "outcomes"),
         answered=Answered(folder / "answered", KEY),
+        returned=Returned(folder / "notices"),
     )
     relay = Relay(Hop("127.0.0.1", postfix.port, Security.STARTTLS), ca_file=postfix.ca, patience_s=10)
     return SmimeNeighbour(relay, certificates, Verp(f"studs@{domain}", KEY), inward, PdfDocuments(), site.clock)

@@ -14,6 +14,7 @@ from adapters.http.api import (
     drafts,
     forms,
     inboxes,
+    notices,
     post,
     registrator,
     review,
@@ -29,6 +30,7 @@ from adapters.http.routes import Route
 CALLS: Final[tuple[Route, ...]] = (
     *signin.ROUTES,
     *inboxes.ROUTES,
+    *notices.ROUTES,
     *cases.ROUTES,
     *forms.ROUTES,
     *drafts.ROUTES,
