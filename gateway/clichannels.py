@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 
 from gateway.channel_watch import OUTWARD, ChannelState, ChannelWatch, End, Path, goes_on
-from gateway.clirun import Wiring, run, settings_of
+from gateway.clirun import Wiring, fail, run, settings_of
 from gateway.directory import Snapshot
 from gateway.doctor_channels import day, told_by
 from gateway.errors import NotFoundError, SetupError
@@ -25,6 +25,7 @@ from gateway.model.directory import Inbox
 from gateway.model.path import Channel
 from gateway.neighbours import ENDED_IN_SWEDISH, IN_SWEDISH, Reason, Telling, reason_of
 from gateway.plain import one_line
+from gateway.settings import Settings
 from gateway.states import DeliveryState
 
 _STATES: Final = {
@@ -125,7 +126,14 @@ def explain(context: click.Context, what: str) -> None:
         click.echo(f"{reason}: {happened} {then}")
         click.echo("Nästa väg i kuvertet prövas av sig själv." if goes_on(reason) else _STOPS)
         return
-    settings = settings_of(context)
+    try:
+        settings: Settings = context.obj["load"]()
+    except SetupError:  # the words of reasons need no gateway, and neither does it to say that this is none
+        fail(
+            _unknown(
+                f"{one_line(what)} är inget skäl. Är det en inkorg behövs gatewayens inställningar (SAMBUD_DATA_DIR)."
+            )
+        )
     wiring: Wiring = context.obj["wiring"]
 
     async def work() -> None:
@@ -133,15 +141,16 @@ def explain(context: click.Context, what: str) -> None:
             directory = await gateway.directory.current()
             inbox = directory.inboxes.get(what)
             if inbox is None:
-                raise NotFoundError(
-                    "neither an inbox nor a reason",
-                    swedish=f"{one_line(what)} är varken en inkorg i adressboken eller ett skäl.",
-                    next_step=f"Skälen är {', '.join(one for one in Reason if one)}.",
-                )
+                raise _unknown(f"{one_line(what)} är varken en inkorg i adressboken eller ett skäl.")
             for line in _explained(directory, inbox, await gateway.channel_watch.paths(inbox), told_by(numbers)):
                 click.echo(line)
 
     run(work())
+
+
+def _unknown(swedish: str) -> NotFoundError:
+    known = f"Skälen är {', '.join(one for one in Reason if one)}."
+    return NotFoundError("neither an inbox nor a reason", swedish=swedish, next_step=known)
 
 
 _STOPS: Final = "Ingen annan väg prövas av sig själv: felet gäller meddelandet, så en människa behöver se på det."

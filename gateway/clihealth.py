@@ -16,6 +16,7 @@ import click
 from gateway import bundle, doctor
 from gateway.clirun import Wiring, fail, run
 from gateway.doctor import Finding, Level
+from gateway.doctor_programs import programs
 from gateway.errors import SetupError
 from gateway.examination import Examination
 from gateway.settings import Settings
@@ -78,6 +79,7 @@ def _examined(context: click.Context, *, verify: bool) -> tuple[Settings | None,
     try:
         settings: Settings = context.obj["load"]()
         findings += doctor.chosen(settings, _sources(context))
+        findings += programs(settings)
     except SetupError as trouble:
         findings.append(doctor.of_error("inställningar", trouble))
         return None, Examination(findings=tuple(findings), stopped=trouble)

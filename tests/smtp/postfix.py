@@ -84,7 +84,7 @@ def needed() -> None:
             pytest.fail("Postfix is missing: install Debian's postfix")
         pytest.skip("Postfix (Debian: postfix)")
     if os.geteuid() != 0:
-        pytest.skip("Postfix needs root")
+        pytest.skip("Postfix is here, but its master starts as root alone: run these tests as root, as .ci/run does")
 
 
 @dataclass
