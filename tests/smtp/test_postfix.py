@@ -18,11 +18,13 @@ from adapters.smtp.certificates import Authorities, Functions, Partners
 from adapters.smtp.kept import Answered, Outcomes, Returned
 from adapters.smtp.maildir import Maildir
 from adapters.smtp.neighbour import Inward, SmimeNeighbour
+from adapters.smtp.notices import NoticeMailer
 from adapters.smtp.reading import Reader
 from adapters.smtp.relay import Hop, Relay, Security
 from adapters.smtp.trust import Certificates
 from adapters.smtp.verp import Verp
 from gateway.neighbours import Answer, Reason, Telling, Told
+from gateway.notice_texts import Words
 from tests.faults.tally import tally
 from tests.smtp.parcels import OURS, THEIRS
 from tests.smtp.postfix import Running, a_postfix, a_sink, needed
@@ -141,6 +143,32 @@ async def test_what_the_next_server_refused_comes_back_as_a_state(tmp_path: Path
         tally(MODES[options[0]], cases=1)
     assert {fault: one.telling for fault, one in told.items()} == dict.fromkeys(BOUNCES, Telling.REFUSED)
     assert {fault: one.reason for fault, one in told.items()} == {fault: why for fault, (_, why) in BOUNCES.items()}
+    assert neighbour.left == {}
+
+
+async def test_a_notice_that_the_next_server_does_not_know_comes_back_to_its_own_address(tmp_path: Path) -> None:
+    """Postfix's own report of a notice to a member, and nothing in it of who that was."""
+    site, back = Site.make(tmp_path), "5e2c9d1e-0000-4000-8000-000000000001"
+    async with (
+        a_sink("-f", "RCPT", "-B", "550 5.1.1 no such user") as sink,
+        a_postfix(sinks={"away.example": sink}) as postfix,
+    ):
+        neighbour = side(site, postfix, "vaxjo.example")
+        relay = Relay(Hop("127.0.0.1", postfix.port, Security.STARTTLS), ca_file=postfix.ca, patience_s=10)
+        returned = Returned(site.folder / "vaxjo.example" / "notices")
+        mailer = NoticeMailer(
+            relay,
+            "svara-inte@vaxjo.example",
+            ["vaxjo.example"],
+            site.clock,
+            verp=Verp("studs@vaxjo.example", KEY),
+            returned=returned,
+        )
+        told = await mailer.send("a/b/0", "ingen@away.example", Words("Något", "Ord"), back=back)
+        assert told.telling is Telling.IN_TRANSIT
+        await postfix.delivered("vaxjo.example")
+        assert [one async for one in neighbour.arrivals()] == []
+        assert mailer.returned() == [back]
     assert neighbour.left == {}
 
 
