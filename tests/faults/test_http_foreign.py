@@ -174,7 +174,8 @@ def member_of(route: Route, name: str, ids: Mapping[str, str]) -> Any:
         "to": "vaxjo.registrator", "note": "x", "text": "x", "purpose": "x", "deputy_reason": "",
         "identity_number": "199006022397", "handed_at": "2026-03-02T09:00:00Z", "given_to": "x", "reference": "x", "checks": [],
         "ceiling": None, "risk_decision": "", "client_id": "x", "title": "x", "authority": "alvesta.ifo", "key": {},
-        "ends_at": 1_800_000_000_000_000,
+        "ends_at": 1_800_000_000_000_000, "address": "x@y.example", "language": "sv", "digest_at": 480, "quiet_from": 0,
+        "quiet_to": 0, "weekends": False, "away_from": "", "away_to": "", "deputy": "",
     }  # fmt: skip
     if name in plain:
         return plain[name]
