@@ -313,6 +313,12 @@ async def _neighbours(settings: Settings, gateway: Gateway) -> AsyncIterator[Non
             from adapters.smtp.connect import notices
 
             gateway.noticing.connect(notices(settings, gateway.ports.clock), place=settings.public_url)
+        if settings.link_status and not settings.link_url:
+            raise SetupError(
+                "SAMBUD_LINK_STATUS without SAMBUD_LINK_URL",
+                swedish="Frågor till Cosmic Link är påslagna, men ingen adress är angiven.",
+                next_step="Ange SAMBUD_LINK_URL och SAMBUD_LINK_USER, eller ta bort SAMBUD_LINK_STATUS.",
+            )
         if settings.link_url:
             neighbour, port = await stack.enter_async_context(_link(settings, gateway))
             gateway.channels.connect(neighbour)

@@ -55,7 +55,7 @@ async def offered(inboxes: str, users: Sequence[str], port: int, clock: Clock) -
                 "",
                 f"SAMBUD_LINK_URL={address}",
                 *(f"SAMBUD_LINK_USER={name}" for name in simulator.users),
-                "SAMBUD_LINK_STATUS=true  (L1: fråga hur ett ärende står där)",
+                "SAMBUD_LINK_STATUS=true",
             ]
     except OSError as trouble:
         raise SetupError(

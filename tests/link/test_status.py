@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,9 +15,10 @@ from adapters.http.web.carry_words import LINK_WORDS
 from adapters.link.client import LinkAccess, LinkClient
 from adapters.link.simulator import IDLE, Inboxes, Simulator
 from adapters.link.simulator_http import serving
+from gateway.__main__ import _neighbours
 from gateway.audit import AuditAction
 from gateway.collaboration import CaseKind, LinkStatus, Refusal, Trouble
-from gateway.errors import ConflictError, ForbiddenError, InvalidFormError, NotFoundError
+from gateway.errors import ConflictError, ForbiddenError, InvalidFormError, NotFoundError, SetupError
 from gateway.linked import SeenThere
 from gateway.model.path import Delivery
 from gateway.sessions import Signed
@@ -140,6 +142,20 @@ async def test_the_switch_is_off_until_somebody_sets_it() -> None:
         delivery = await paper.entered(county, worker)
         with pytest.raises(ConflictError, match="not connected"):
             await county.gateway.linked.look(worker, ALVESTA, delivery.id)
+
+
+async def test_the_settings_connect_the_question_or_say_what_is_missing(tmp_path: Path) -> None:
+    """docs/operations.md, Settings: off unless it is set, and never without an address."""
+    clock = ManualClock()
+    async with serving(Simulator(clock)) as base, a_county(clock=clock) as county:
+        chosen = {"data_dir": tmp_path, "root_key_file": tmp_path / "key", "link_user": "alvesta"}
+        async with _neighbours(Settings(**chosen, link_url=base), county.gateway):  # type: ignore[arg-type]
+            assert not county.gateway.linked.connected
+        with pytest.raises(SetupError, match="SAMBUD_LINK_STATUS"):
+            async with _neighbours(Settings(**chosen, link_status=True), county.gateway):  # type: ignore[arg-type]
+                pass
+        async with _neighbours(Settings(**chosen, link_url=base, link_status=True), county.gateway):  # type: ignore[arg-type]
+            assert county.gateway.linked.connected
 
 
 @pytest.mark.parametrize(
