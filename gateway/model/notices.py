@@ -24,7 +24,7 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeChoice(VersionedRow):
-    """How a user wants to be told. `sealed` holds address, times, deputy and what came back, under the administration's keys."""
+    """How a user wants to be told. `sealed`: address, times, deputy, how many came back."""
 
     TABLE: ClassVar[str] = "notice_choice"
     KEY: ClassVar[tuple[str, ...]] = ("user",)

@@ -135,6 +135,18 @@ async def test_nobody_but_the_inbox_that_entered_it_may_ask(world: World) -> Non
     assert world.sim.log == []
 
 
+async def test_what_nobody_has_entered_into_link_is_not_asked_about(world: World) -> None:
+    """Taken out is not entered, and what went on paper has no case there."""
+    taken = await paper.a_message(world.county, world.worker, directory=paper.IN_LINK, to=paper.LINKED)
+    await world.county.gateway.printing.take(world.worker, ALVESTA, taken.id)
+    on_paper = await paper.taken(world.county, world.worker)
+    await world.county.gateway.carrying.hand_over(world.worker, ALVESTA, on_paper.id, paper.said(world.county))
+    for delivery in (taken, on_paper):
+        with pytest.raises(NotFoundError):
+            await world.county.gateway.linked.look(world.worker, ALVESTA, delivery.id)
+    assert world.sim.log == []
+
+
 async def test_the_switch_is_off_until_somebody_sets_it() -> None:
     assert Settings.model_fields["link_status"].default is False
     async with a_county(clock=ManualClock()) as county:
