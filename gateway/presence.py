@@ -95,6 +95,10 @@ class Presence:
         """How many watch now."""
         return sum(len(listeners) for listeners in self._listeners.values())
 
+    def open(self) -> None:
+        """Let watches begin: a server starts over this gateway, perhaps after another one has stopped."""
+        self._closed = False
+
     def close(self) -> None:
         """End every watch: the process is about to stop."""
         self._closed = True

@@ -94,6 +94,10 @@ def application(
     async def stop(_: web.Application) -> None:
         gateway.presence.close()  # streams would keep the server waiting for their readers
 
+    async def start(_: web.Application) -> None:
+        gateway.presence.open()
+
+    app.on_startup.append(start)
     app.on_shutdown.append(stop)
     return app
 

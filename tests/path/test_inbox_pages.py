@@ -475,6 +475,19 @@ async def test_presence_reaches_the_other_seat_and_keeps_no_session_alive(chief:
     assert (await chief.get(f"/inkorg/{SEAT_E}")).status == 303
 
 
+async def test_presence_is_told_also_after_another_server_over_the_same_gateway_has_stopped(chief: Browser) -> None:
+    """The demo walks its API stage over a server of its own before it serves."""
+    gateway = chief.county.gateway
+    gateway.presence.close()
+    stopping = await chief.get(f"/inkorg/{SEAT_E}/handelser")
+    assert (stopping.status, stopping.text) == (200, "retry: 3000\n\n")
+    async with listening(application(gateway, TABLE, Web(gateway, TABLE, NAV)), "127.0.0.1", 0):
+        lines = stream(chief, SEAT_E)
+        async with asyncio.timeout(5):
+            assert await anext(lines) == "event: narvaro"
+        await lines.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_stream_ends_with_its_session_and_the_oldest_of_seven_makes_room(chief: Browser) -> None:
     lines = stream(chief, SEAT_E)
     await anext(lines), await anext(lines)

@@ -29,11 +29,14 @@ async def events(call: Call) -> web.StreamResponse:
     """Who else is at what, as text/event-stream (WHATWG HTML, 9.2)."""
     inbox = InboxId(call.part("inbox"))
     async with aclosing(call.gateway.watching.watch(call.signed, inbox, every_s=LOOK_EVERY_S)) as stream:
-        first = await anext(stream)  # a refusal is an ordinary answer, before the stream begins
+        first = await anext(stream, None)  # a refusal is an ordinary answer, before the stream begins
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
         )
         await response.prepare(call.request)
+        if first is None:  # the server stops: come back soon
+            await response.write(b"retry: 3000\n\n")
+            return response
         told, quiet = _text(call, first), 0
         try:
             await response.write(told)
