@@ -33,7 +33,7 @@ from gateway.states import ConsentState, HeldState
 from tests.clock import ManualClock
 from tests.county import ALVESTA, SEAT_E, UNIT_E, County, a_county
 from tests.holding import CLOSED, INTAKE, MARKER, REGISTRATOR, a_collecting_county, collecting, to_the_municipality
-from tests.neighbours import Pair, Wire, an_arrival, seen_from
+from tests.neighbours import Pair, Wire, address_of, an_arrival, seen_from
 
 PDF = b"%PDF-1.7\n" + b"ett exempel " * 400
 
@@ -146,15 +146,58 @@ async def test_only_a_registrator_of_the_owner_sees_or_orders_and_only_within_wh
     for target in (REGISTRATOR, ALVESTA, InboxId("nowhere"), CLOSED):
         with pytest.raises(RecipientError):
             await county.gateway.triage.order(registrator, envelope, target)
-    for login in ("vx-bf", "ek-chef", "rg-reg", "gransk", "drift"):
-        if login not in county.seeds:
-            continue
+    for login in ("vx-bf", "ek-chef", "re-reg", "gransk", "it", "stat"):
         other = await county.sign_in(login)
         with pytest.raises((NotFoundError, ForbiddenError)):
             await county.gateway.triage.desk(other, REGISTRATOR)
         with pytest.raises(NotFoundError):
             await county.gateway.triage.order(other, envelope, INTAKE)
     assert await state_of(county, envelope) is HeldState.WAITING
+
+
+async def test_an_address_that_serves_one_administration_gives_nothing_to_another() -> None:
+    async with a_collecting_county("vaxjo.nav") as county:
+        envelope = await held(county)
+        registrator = await county.sign_in("vx-reg")
+        targets = await county.gateway.triage.targets(registrator, envelope)
+        assert {box.administration for box in targets} == {"vaxjo.nav"}
+        with pytest.raises(RecipientError):
+            await county.gateway.triage.order(registrator, envelope, SEAT_E)
+
+
+async def test_a_row_that_was_altered_is_shown_to_nobody_and_is_an_alarm(county: County) -> None:
+    envelope = await held(county)
+    row = await county.store.get(Held, envelope)
+    assert row is not None
+    forged = dataclasses.replace(row, sender=SEAT_E, version=row.version + 1)
+    await county.store.commit(Work(changes=(Update(forged),)))
+    registrator = await county.sign_in("vx-reg")
+    triage = county.gateway.triage
+    for look in (triage.one(registrator, envelope), triage.targets(registrator, envelope)):
+        with pytest.raises(IntegrityError):
+            await look
+    with pytest.raises(IntegrityError):
+        await triage.order(registrator, envelope, INTAKE)
+    name = county.gateway.auditor.origin(county.clock.now())
+    auditor = await county.sign_in("gransk")
+    assert await county.gateway.review.search(auditor, name, action=AuditAction.ALARM)
+
+
+async def test_one_registrator_s_choice_is_none_of_another_s() -> None:
+    """The same sender's conversation at two collecting addresses waits for two people."""
+    theirs = InboxId("region.registrator")
+    address = f'address = "{address_of(theirs)}"'
+    text = collecting("vaxjo.nav").replace(address, f'{address}\nserves = ["region.hsv"]')
+    async with a_county(directory=text) as county:
+        first = await held(county)
+        assert (await county.gateway.intake.take(an_arrival(ALVESTA, theirs, id="arrival-2"))).taken
+        await county.gateway.triage.order(await county.sign_in("vx-reg"), first, INTAKE)
+        await county.gateway.placing.run_once()
+        assert await state_of(county, first) is HeldState.FORWARDED
+        later = an_arrival(ALVESTA, theirs, id="arrival-3")
+        assert (await county.gateway.intake.take(later)).taken
+        rows = await county.store.held_at(theirs, HeldState.WAITING, limit=9)
+        assert [row.arrival for row in rows] == ["arrival-2", "arrival-3"]
 
 
 async def test_an_order_needs_a_second_factor_that_is_fresh(county: County) -> None:
