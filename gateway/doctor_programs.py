@@ -17,7 +17,7 @@ from gateway.settings import Settings
 
 AREA: Final = "program"
 _PAGES: Final = ("typst", "pypdf")
-_SDK: Final = ("lxml", "xmlsec")
+_SDK: Final = ("lxml",)
 _INSTALL: Final = "Kör om ./sambud, eller installera om från requirements.lock."
 
 

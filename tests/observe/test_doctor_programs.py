@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.doctor import Finding, Level
-from gateway.doctor_programs import programs
+from gateway.doctor_programs import _PAGES, _SDK, programs
 from gateway.errors import SetupError
 from gateway.settings import Settings
 
@@ -31,7 +32,7 @@ def test_a_gateway_without_channels_needs_no_program() -> None:
     ("chosen", "needed"),
     [
         ({"smime_keys": Path("/keys")}, {"openssl", "typst", "pypdf"}),
-        ({"sdk_url": "https://sdk.example/"}, {"typst", "pypdf", "lxml", "xmlsec"}),
+        ({"sdk_url": "https://sdk.example/"}, {"typst", "pypdf", "lxml"}),
     ],
     ids=["S/MIME", "SDK"],
 )
@@ -62,3 +63,10 @@ def test_a_word_that_is_no_reason_is_called_unknown_where_no_gateway_is_set_up()
     assert done.exit_code == 3
     assert "okänt är inget skäl" in done.stderr
     assert "unreachable" in done.stderr
+
+
+def test_whatever_is_looked_for_is_a_package_that_the_lock_installs() -> None:
+    """A look for what nobody installs would call every gateway with SDK broken."""
+    lock = (Path(__file__).parent.parent.parent / "requirements.lock").read_text("utf-8")
+    installed = set(re.findall(r"(?m)^([a-z0-9.-]+)==", lock))
+    assert {*_PAGES, *_SDK} <= installed
