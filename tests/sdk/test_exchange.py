@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,9 +12,10 @@ import pytest
 from adapters.documents.pdf import PdfDocuments
 from adapters.sdk.client import ServiceAwayError
 from adapters.sdk.neighbour import SdkNeighbour, outgoing
-from gateway.model.base import MINUTE
+from gateway import workers
+from gateway.model.base import MINUTE, Instant
 from gateway.model.path import Case, Channel, Message
-from gateway.neighbours import Parcel, Telling, Told
+from gateway.neighbours import Arrived, Parcel, Telling, Told
 from gateway.states import CaseState, DeliveryState
 from tests.county import ALVESTA, SEAT_E, SEAT_N
 from tests.sdk.federation import Federation, received, sent, states
@@ -212,3 +216,39 @@ async def test_what_answers_nothing_supplements_the_first_message_that_had_arriv
     assert [row.in_reply_to for row in received if row is not None].count(referral) == 2
     file = await first.gateway.casework.file(worker, case.id)
     assert all(leg.answered_at is None for leg in file.entry(referral).legs)
+
+
+async def test_a_service_is_asked_what_came_as_often_as_the_workers_are_told(federation: Federation) -> None:
+    """No number is published (B1.4.2), so it is the operator's: once in a long while, or time after time."""
+    gateway = federation.pair.first.gateway
+    one = federation.one
+
+    class Counted(SdkNeighbour):
+        asked = 0
+
+        async def arrivals(self) -> AsyncIterator[Arrived]:
+            Counted.asked += 1
+            (asked_again if Counted.asked == 4 else asked_once).set()
+            async for arrived in super().arrivals():
+                yield arrived
+
+    async def no_keys(_: Instant) -> int:
+        return 0
+
+    async def working(every_s: float, until: asyncio.Event, rest_s: float) -> None:
+        run = asyncio.create_task(workers.run(gateway, no_keys, exchange_every_s=every_s))
+        try:
+            async with asyncio.timeout(60):
+                await until.wait()
+            await asyncio.sleep(rest_s)
+        finally:
+            run.cancel()
+            with suppress(asyncio.CancelledError):
+                await run
+
+    asked_once, asked_again = asyncio.Event(), asyncio.Event()
+    gateway.channels.connect(Counted(one._api, one._addresses, one._documents))
+    await working(300, asked_once, 0.5)
+    assert Counted.asked == 1
+    await working(0.05, asked_again, 0)
+    assert Counted.asked >= 4
