@@ -39,7 +39,7 @@ from tests.faults.tally import tally
 pytestmark = pytest.mark.slow
 SEED = 20260305
 #: An act that meets a rival may make a few calls more than one that meets nobody (it reads something again).
-MORE = 8
+MORE = 12
 CLOSED_DIRECTORY = DEMO_DIRECTORY.replace(
     'accepts = ["board_response", "case_message", "placement_referral"]\nmembers = ["ek-chef"',
     'accepts = ["board_response"]\nmembers = ["ek-chef"',
