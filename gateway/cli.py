@@ -142,6 +142,31 @@ def apply_directory(context: click.Context, file: Path, dry_run: bool, credentia
     run(work())
 
 
+@directory.command("close-way")
+@click.argument("inbox")
+@click.argument("channel", type=click.Choice([str(one) for one in Channel if one is not Channel.LOCAL]))
+@click.option("--confirm", "confirmed", is_flag=True, help="Stäng vägen; utan visas bara vad som är på väg.")
+@click.pass_context
+def close_way(context: click.Context, inbox: str, channel: str, confirmed: bool) -> None:
+    """Ta bort en väg till en inkorg ur adressboken. En fil som läses in tar aldrig bort något."""
+    settings = settings_of(context)
+    wiring: Wiring = context.obj["wiring"]
+
+    async def work() -> None:
+        async with wiring.opened(settings) as gateway:
+            leaving = await gateway.register.close_way(
+                InboxId(inbox), Channel(channel), by="directory", confirmed=confirmed
+            )
+            click.echo(f"{leaving} försändelser är på väg den vägen, och går klart.")
+            if not confirmed:
+                click.echo("Inget har ändrats. Stäng vägen med --confirm.")
+                return
+            await gateway.integrator.flush()
+            click.echo(f"Vägen till {one_line(inbox)} över {channel} är stängd.")
+
+    run(work())
+
+
 @directory.command("import-sdk")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--confirm", "word", default="", help="Inför det som visades; ordet står sist i det som visas.")

@@ -8,6 +8,7 @@ later is only proposed.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,16 +16,16 @@ from gateway.accounts import Accounts
 from gateway.audit import AuditAction, Auditor
 from gateway.directory import Directory, Snapshot, next_generation
 from gateway.directory_file import Difference, DirectoryFile, differences, parse_directory
-from gateway.errors import ConflictError, InvalidRequestError
+from gateway.errors import ConflictError, InvalidRequestError, NotFoundError
 from gateway.forms import FormCatalogue
 from gateway.integrity import Integrity
 from gateway.members import Members
-from gateway.model.base import GATEWAY, AdministrationId, DecidingRow, Fact, InboxId
+from gateway.model.base import GATEWAY, AdministrationId, DecidingRow, Fact, InboxId, fact
 from gateway.model.directory import DIRECTORY, Generation, Inbox, Route
 from gateway.model.identity import MembershipRole, User
 from gateway.model.keys import KeyHead, KeyRecordKind
 from gateway.model.path import Channel
-from gateway.ports import Change, Clock, Insert, KeyMaker, Store, Update, Work
+from gateway.ports import Change, Clock, Delete, Insert, KeyMaker, Store, Update, Work
 
 BOOTSTRAP_MEMBERS = 2
 MOST_COUNTED = 1_000
@@ -136,6 +137,46 @@ class Register:
         await self._changed_users(wanted.users, users, actor=actor)
         waiting = await self._propose(wanted)
         return Applied(found, credentials, waiting)
+
+    async def close_way(self, inbox: InboxId, channel: Channel, *, by: str, confirmed: bool) -> int:
+        """Take a way out of the directory, which no file does in silence; returns how many deliveries go by it.
+
+        Those go on: their senders signed that way. What is sent from now on takes the next one, or says that there is
+        none.
+
+        Args:
+            confirmed: whether to do it; otherwise it is only counted.
+
+        Raises:
+            NotFoundError: there is no such way.
+            ConflictError, DecisionStaleError: the directory changed in this moment; nothing was closed.
+        """
+        route = await self._store.get(Route, inbox, channel)
+        if route is None:
+            raise NotFoundError(
+                "no such way",
+                swedish=f"Det finns ingen väg till {inbox} över {channel}.",
+                next_step="Se vägarna med 'sambud channels explain INKORG'.",
+            )
+        leaving = await self._store.leaving_for(inbox, channel, most=MOST_COUNTED)
+        if not confirmed:
+            return leaving
+        current = await self._store.get(Generation, DIRECTORY)
+        generation = next_generation(current, hashlib.sha256(f"closed {inbox}/{channel}".encode()).hexdigest())
+        signed = await self._integrity.sign(generation)
+        entry = await self._auditor.entry(
+            AuditAction.DIRECTORY_APPLIED,
+            administration=route.administration,
+            actor=None,
+            role=by,
+            object=f"{inbox}/{channel}",
+            case=None,
+            outcome="way-closed",
+            detail={"leaving": leaving},
+        )
+        changes = (Delete(Route, (inbox, channel)), Update(signed) if current else Insert(signed))
+        await self._store.commit(Work(expects=(fact(route),), changes=changes, entries=(entry,)))
+        return leaving
 
     async def create_user(self, user: User, password: str, *, by: str, actor: User | None = None) -> Credential:
         """A user with both factors and K2, in one transaction with its log entries.

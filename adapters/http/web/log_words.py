@@ -92,6 +92,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "done": N_("Klart"),
     "accepted": N_("Mottaget"),
     "applied": N_("Infört"),
+    "way-closed": N_("Väg stängd"),
     "opened": N_("Öppnat"),
     "delivered": N_("Levererat"),
     "cancelled": N_("Avbrutet"),
