@@ -11,7 +11,7 @@ import dataclasses
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,9 @@ class Live:
 
     async def outcome(self, reference: str) -> Told:
         return Told(Telling.DELIVERED, reference=reference)
+
+    async def lingering(self) -> Mapping[str, Told]:
+        return {}
 
     async def settled(self, reference: str) -> None:
         return None

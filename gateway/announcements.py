@@ -123,6 +123,13 @@ class Announcements:
         log.warning("a party outside could not be told yet", notice=notice.id, kind=notice.kind)
         return False
 
+    async def refused(self, notice: Notice) -> None:
+        """A party that was thought told has refused: somebody here tells it by voice or letter."""
+        directory = await self._directory.current()
+        inbox = directory.inboxes.get(notice.inbox)
+        if inbox is not None:
+            await self._by_hand(directory, inbox, notice)
+
     async def _by_hand(self, directory: Snapshot, inbox: Inbox, notice: Notice) -> bool:
         """Make it work for a person of the inbox that speaks in the case: told when that person says so."""
         case = await self._store.get(Case, notice.case)

@@ -336,6 +336,9 @@ class Neighbour(Protocol):
     async def settled(self, reference: str) -> None:
         """The final outcome is durable here, and the neighbour may forget it; that it cannot be told is no trouble."""
 
+    async def lingering(self) -> Mapping[str, Told]:
+        """Its last words about parcels of ours that it still keeps, by reference; empty also when it is away."""
+
     def arrivals(self) -> AsyncIterator[Arrived]:
         """What waits for us now; what is not acknowledged comes again, what was left does not."""
 

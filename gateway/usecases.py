@@ -48,6 +48,7 @@ from gateway.intake import Intake
 from gateway.integrator import Integrator
 from gateway.integrity import Integrity
 from gateway.items import Items
+from gateway.lingering import Lingering
 from gateway.linked import Linked
 from gateway.loads import Loads
 from gateway.members import Members
@@ -174,6 +175,7 @@ class Gateway:
     carrying: Carrying
     linked: Linked
     closing: Closing
+    lingering: Lingering
     printing: Printing
     noticing: Noticing
     notice_choices: NoticeChoices
@@ -345,6 +347,7 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
     placing = Placing(store, directory, integrity, holding, intake, ports.shred, auditor, clock)
     noticing = Noticing(store, directory, integrity, vault, auditor, clock, metrics=metrics)
     sign_in = SignIn(store, vault, integrity, factors, sessions, lane, auditor, clock, metrics=metrics)
+    announcements = Announcements(store, directory, forms, channels, integrity, auditor, clock)
     return Gateway(
         ports=ports,
         forms=forms,
@@ -372,9 +375,10 @@ def build(ports: Ports, options: Options | None = None, *, owner: str = "worker-
         ),
         channels=channels,
         channel_watch=channel_watch,
-        announcements=Announcements(store, directory, forms, channels, integrity, auditor, clock),
+        announcements=announcements,
         carrying=carrying,
         linked=Linked(store, rights, vault, directory, loads, auditor),
+        lingering=Lingering(store, channels, announcements, clock),
         closing=Closing(store, directory, integrity, channels, aftermath, auditor, clock),
         printing=Printing(
             store,

@@ -30,6 +30,7 @@ TALLY_EVERY_S: Final = 60.0
 EXCHANGE_EVERY_S: Final = 5.0
 HAND_OVER_EVERY_S: Final = 0.5
 CARRY_EVERY_S: Final = 60.0
+LINGER_EVERY_S: Final = 3600.0
 PLACE_EVERY_S: Final = 2.0
 NOTICES_EVERY_S: Final = 30.0
 log = structlog.get_logger()
@@ -57,6 +58,9 @@ async def run(
                 _repeated(metrics, Job.EXCHANGE, exchange_every_s, functools.partial(_taking_in, gateway, channel))
             )
             group.create_task(_handing_over(gateway, channel))
+            group.create_task(
+                _repeated(metrics, Job.EXCHANGE, LINGER_EVERY_S, functools.partial(gateway.lingering.run_once, channel))
+            )
         group.create_task(
             _repeated(metrics, Job.SWEEP, SWEEP_EVERY_S, lambda: sweep(gateway, sweep_keys), wait_first=True)
         )

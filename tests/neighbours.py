@@ -65,6 +65,12 @@ class Wire:
     async def settled(self, reference: str) -> None:
         self.forgotten.append(reference)
 
+    async def lingering(self) -> Mapping[str, Told]:
+        last = (Telling.DELIVERED, Telling.REFUSED)
+        return {
+            name: told for name, told in self.outcomes.items() if told.telling in last and name not in self.forgotten
+        }
+
     async def arrivals(self) -> AsyncIterator[Arrived]:
         for arrived in list(self.waiting):
             yield arrived

@@ -56,6 +56,10 @@ class LinkNeighbour:
     async def settled(self, reference: str) -> None:
         """Nothing is kept there for us."""
 
+    async def lingering(self) -> Mapping[str, Told]:
+        """Nothing is kept there for us."""
+        return {}
+
     async def arrivals(self) -> AsyncIterator[Arrived]:
         there: set[str] = set()
         for inbox in self._inboxes:

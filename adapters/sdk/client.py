@@ -24,6 +24,7 @@ from pydantic_core import from_json
 
 from adapters.sdk.api_model import Streamed, Written, entries, written
 from adapters.sdk.model import Message
+from adapters.sdk.status import FINAL_ACCEPTED, FINAL_FAILED
 from gateway.model.base import MINUTE, SECOND, Instant
 from gateway.ports import Clock
 
@@ -149,8 +150,29 @@ class SdkApi:
         return [
             name
             for name, told in entries(answer)
-            if name and str(told.get("messageStatus", "NEW")).upper() == "NEW" and _is_for(told, function)
+            if name
+            and str(told.get("messageStatus", "NEW")).upper() == "NEW"
+            and _is_at(told, "recipientAttention", function)
         ]
+
+    async def ended(self, function: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """What was sent for a functional address, has a final status and still lies there; without texts and files."""
+        found = []
+        for final in (FINAL_ACCEPTED, FINAL_FAILED):
+            query = {"filter[senderAttention.subOrganization.extension]": function, "filter[messageStatus]": final}
+            code, answer = await self._call("GET", _MESSAGES, query=query, limit=MAX_ANSWER)
+            if code == 404:
+                continue
+            if code != 200:
+                raise _trouble(code, answer)
+            found += [
+                (name, told)
+                for name, told in entries(answer)
+                if name
+                and str(told.get("messageStatus", "")).upper() == final
+                and _is_at(told, "senderAttention", function)
+            ]
+        return found
 
     async def delete(self, identifier: str) -> None:
         """Take a message off the service; one that is gone is no error."""
@@ -298,8 +320,8 @@ def _trouble(status: int, answer: Any) -> Exception:
     return ServiceAwayError(f"the service answered {status}")
 
 
-def _is_for(told: Mapping[str, Any], function: str) -> bool:
-    attention = told.get("recipientAttention")
+def _is_at(told: Mapping[str, Any], side: str, function: str) -> bool:
+    attention = told.get(side)
     place = attention.get("subOrganization") if isinstance(attention, Mapping) else None
     found = place.get("extension") if isinstance(place, Mapping) else None
     return found is None or str(found).lower() == function.lower()

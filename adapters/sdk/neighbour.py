@@ -100,6 +100,17 @@ class SdkNeighbour:
             # It lies there until the service's own clean-up: nobody asks for it again.
             log.warning("a receipt stays at the message service", kind=type(trouble).__name__)
 
+    async def lingering(self) -> Mapping[str, Told]:
+        found: dict[str, Told] = {}
+        for address in self._addresses:
+            try:
+                ended = await self._api.ended(address.partition("#")[2])
+            except (ServiceAwayError, NotTakenError) as trouble:
+                log.warning("the message service does not list", kind=type(trouble).__name__)
+                break
+            found |= {name: status.told(attributes, name) for name, attributes in ended}
+        return found
+
     async def arrivals(self) -> AsyncIterator[Arrived]:
         listed: set[str] = set()
         for address in self._addresses:

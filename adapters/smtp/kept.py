@@ -52,6 +52,11 @@ class Outcomes:
             return None
         return Told(Telling(telling), Reason(reason), identifier, detail)
 
+    def refused(self) -> dict[str, Told]:
+        """Every refusal that is kept, by mail."""
+        found = {file.name: self.of(file.name) for file in self._folder.iterdir() if not file.suffix}
+        return {name: told for name, told in found.items() if told is not None and told.telling is Telling.REFUSED}
+
     def sweep(self, now: Instant) -> None:
         """Remove what nobody asks about any more; by the files' own time, which no test's clock moves."""
         for file in self._folder.iterdir():

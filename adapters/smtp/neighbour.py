@@ -143,6 +143,10 @@ class SmimeNeighbour:
     async def settled(self, reference: str) -> None:
         """A mail server keeps nothing for us."""
 
+    async def lingering(self) -> Mapping[str, Told]:
+        """What came back lately: a mail server keeps nothing, but a notice that was refused must be heard of."""
+        return self._inward.outcomes.refused()
+
     async def arrivals(self) -> AsyncIterator[Arrived]:
         self._inward.outcomes.sweep(self._clock.now())
         waiting = await asyncio.to_thread(self._inward.maildir.waiting)

@@ -176,6 +176,23 @@ async def test_what_is_refused_comes_no_more_and_either_its_sender_hears_it_or_i
     assert heard.telling is not Telling.DELIVERED or link.two.left
 
 
+async def test_what_it_keeps_of_ours_is_named_with_its_last_word_until_it_may_forget(link: Link) -> None:
+    """§2.7: nothing lies there for ever, and nothing is named that may still change."""
+    parcel = await a_parcel(link)
+    told = await link.one.hand_over(parcel)
+    assert all(word.telling in (Telling.DELIVERED, Telling.REFUSED) for word in (await link.one.lingering()).values())
+    [arrived] = await waiting(link.two)
+    await link.two.acknowledge(arrived, Answer(Reason.NONE))
+    for _ in range(3):
+        await waiting(link.one)
+        heard = await link.one.outcome(told.reference)
+    assert heard.telling is Telling.DELIVERED, heard
+    kept = await link.one.lingering()
+    assert kept.get(told.reference, heard).telling is Telling.DELIVERED
+    await link.one.settled(told.reference)
+    assert told.reference not in await link.one.lingering()
+
+
 async def test_a_far_end_that_is_away_is_a_delay_about_the_way_and_never_an_exception(link: Link) -> None:
     parcel = await a_parcel(link)
     link.away()

@@ -252,3 +252,23 @@ async def test_a_service_is_asked_what_came_as_often_as_the_workers_are_told(fed
     assert Counted.asked == 1
     await working(0.05, asked_again, 0)
     assert Counted.asked >= 4
+
+
+async def test_what_is_over_here_does_not_lie_at_the_service_for_ever(federation: Federation) -> None:
+    """A process that ends between its commit and the deletion; and a notice, whose outcome nobody asks about."""
+    first, box = federation.pair.first, federation.service.boxes["alvesta"]
+    letting_go, federation.one.settled = federation.one.settled, _never  # type: ignore[method-assign]
+    worker, case, message = await sent(federation, (SEAT_E,))
+    await federation.exchange()
+    [consent] = await first.store.consents_of(case.id)
+    await first.gateway.consents.withdraw(worker, ALVESTA, consent.id)
+    await federation.exchange()
+    assert await states(first, message) == {(DeliveryState.DELIVERED, "")}
+    assert [kept.status for kept in box.values()] == ["ACCEPTED", "ACCEPTED"]
+    federation.one.settled = letting_go  # type: ignore[method-assign]
+    assert await first.gateway.lingering.run_once(Channel.SDK) == 2
+    assert box == {}
+
+
+async def _never(reference: str) -> None:
+    """The process ended before this."""
