@@ -23,7 +23,7 @@ from gateway.clisimulate import simulate
 from gateway.clisystems import systems
 from gateway.errors import SetupError
 from gateway.factors import new_password, totp_uri
-from gateway.model.base import InboxId, UserId
+from gateway.model.base import AdministrationId, InboxId, UserId
 from gateway.model.identity import Role, User
 from gateway.model.path import Channel
 from gateway.plain import one_line
@@ -163,6 +163,24 @@ def close_way(context: click.Context, inbox: str, channel: str, confirmed: bool)
                 return
             await gateway.integrator.flush()
             click.echo(f"Vägen till {one_line(inbox)} över {channel} är stängd.")
+
+    run(work())
+
+
+@directory.command("keys")
+@click.pass_context
+def show_keys(context: click.Context) -> None:
+    """Visa våra myndigheters signeringsnycklar, så som den andra sidan skriver in dem i sin adressbok."""
+    settings = settings_of(context)
+    wiring: Wiring = context.obj["wiring"]
+
+    async def work() -> None:
+        async with wiring.opened(settings) as gateway:
+            known, keys = await gateway.directory.current(), await wiring.fingerprints(gateway)
+            for name, key in sorted(keys.items()):
+                if not known.administration(AdministrationId(name)).outside:
+                    click.echo(f'[[administration]]\nid = "{name}"\nsigning_key = "{key}"\n')
+            click.echo("# Läs upp dem för den andra sidan i telefon: den som kan ändra en fil kan byta en nyckel.")
 
     run(work())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +182,21 @@ def test_what_only_the_serving_process_knows_is_read_from_its_numbers() -> None:
     said = [one.swedish for one in doctor_channels._serving("sdk", told)]
     assert len(said) == 2
     assert "2 meddelanden ligger kvar" in said[1]
+
+
+def test_the_keys_that_the_other_side_pins_are_printed_as_its_file_takes_them(place: Path) -> None:
+    """docs/channels.md §3.1: each authority that this gateway answers for, and no other."""
+    done = ask(place, "directory", "keys")
+    assert done.exit_code == 0, done.output
+    rows = tomllib.loads(done.stdout)["administration"]
+    assert [row["id"] for row in rows] == ["alvesta.ifo"]
+    assert re.fullmatch(r"[0-9a-f]{64}", rows[0]["signing_key"])
+
+
+def test_a_way_is_closed_by_a_person_who_has_seen_what_goes_by_it(place: Path) -> None:
+    shown = ask(place, "directory", "close-way", SEAT_E, "sdk")
+    assert (shown.exit_code, "Inget har ändrats." in shown.stdout) == (0, True), shown.output
+    closed = ask(place, "directory", "close-way", SEAT_E, "sdk", "--confirm")
+    assert closed.stdout.endswith(f"Vägen till {SEAT_E} över sdk är stängd.\n")
+    again = ask(place, "directory", "close-way", SEAT_E, "sdk", "--confirm")
+    assert (again.exit_code, "Det finns ingen väg" in again.stderr) == (3, True)
