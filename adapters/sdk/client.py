@@ -191,6 +191,8 @@ class SdkApi:
         query: Mapping[str, str] | None = None,
         body: Written | None = None,
     ) -> tuple[int, Any]:
+        if self._clock.now() < self._not_before:
+            raise ServiceAwayError("the service asked us to wait")
         token = await self._bearer()
         status, answer = await self._once(method, path, token, limit=limit, query=query, body=body)
         if status != 401:
@@ -208,8 +210,6 @@ class SdkApi:
         query: Mapping[str, str] | None,
         body: Written | None,
     ) -> tuple[int, Any]:
-        if self._clock.now() < self._not_before:
-            raise ServiceAwayError("the service asked us to wait")
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(body.length)}
@@ -225,12 +225,16 @@ class SdkApi:
                     allow_redirects=False,
                 ) as response,
             ):
-                if response.status in (429, 503):
-                    self._not_before = _not_before(response.headers.get("Retry-After", ""), self._clock.now())
+                self._heed(response)
                 octets = await _bounded(response, limit)
                 return response.status, _json(octets, response)
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
             raise ServiceAwayError(type(trouble).__name__) from trouble
+
+    def _heed(self, response: aiohttp.ClientResponse) -> None:
+        """Leave a service alone that is busy, for as long as it asks."""
+        if response.status in (429, 503):
+            self._not_before = _not_before(response.headers.get("Retry-After", ""), self._clock.now())
 
     async def _bearer(self, *, renew: bool = False) -> str:
         async with self._renewing:
@@ -261,6 +265,7 @@ class SdkApi:
                 asyncio.timeout(self._timeout_s),
                 self._session.post(self._access.token_url, data=form, allow_redirects=False) as response,
             ):
+                self._heed(response)
                 answer = _json(await _bounded(response, MAX_SMALL), response)
                 if response.status != 200:
                     raise ServiceAwayError(f"the token endpoint answered {response.status}")

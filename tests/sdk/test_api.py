@@ -333,6 +333,7 @@ def test_a_form_is_readable_by_anybody_and_what_people_wrote_is_text_and_nothing
     assert "lämnas inte" in text
 
 
+@pytest.mark.parametrize("busy", ["/token", "/sdk/messages"])
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("asked", "waits_s"),
@@ -349,14 +350,14 @@ def test_a_form_is_readable_by_anybody_and_what_people_wrote_is_text_and_nothing
     ],
 )
 async def test_a_service_that_is_busy_is_left_alone_for_as_long_as_it_asks(
-    status: int, asked: str, waits_s: int
+    busy: str, status: int, asked: str, waits_s: int
 ) -> None:
     """RFC 9110 §10.2.3: seconds or a date; nonsense asks for nothing, and nobody is left alone over a quarter."""
     clock, calls = ManualClock(instant(2026, 3, 2, 9)), 0
 
     async def answer(request: web.Request) -> web.Response:
         nonlocal calls
-        if request.path == "/token":
+        if request.path != busy:
             return web.json_response({"access_token": "t", "expires_in": 1800})
         calls += 1
         return web.json_response({}, status=status, headers={"Retry-After": asked} if asked else {})
