@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from gateway.audit import AuditAction
-from gateway.errors import DecisionStaleError, IntegrityError
+from gateway.errors import DecisionStaleError, IntegrityError, RecipientError
 from gateway.holding import ordered_like
 from gateway.model.base import EnvelopeId, InboxId
 from gateway.model.path import Held
 from gateway.ports import Update, Work
 from gateway.states import HeldState
 from tests.county import ALVESTA, SEAT_E, County, a_county
-from tests.holding import INTAKE, REGISTRATOR, a_collecting_county, collecting, to_the_municipality
-from tests.neighbours import address_of, an_arrival
+from tests.holding import CLOSED, INTAKE, REGISTRATOR, a_collecting_county, collecting, to_the_municipality
+from tests.neighbours import Wire, address_of, an_arrival, seen_from
 
 REGION = InboxId("region.registrator")
 
@@ -139,3 +139,48 @@ async def test_a_choice_by_somebody_who_was_changed_in_that_moment_does_not_happ
     with pytest.raises(DecisionStaleError):
         await county.gateway.triage.order(registrator, row.envelope, INTAKE)
     assert (await row_of(county, row.envelope)).state is HeldState.WAITING
+
+
+def _without_registrator(text: str) -> str:
+    """The same county where Växjö's administration has no registrator's inbox."""
+    blocks = text.split("[[")
+    return "[[".join(
+        block
+        for block in blocks
+        if not (
+            (block.startswith("inbox]]") and 'id = "vaxjo.registrator"' in block)
+            or (block.startswith("route]]") and 'inbox = "vaxjo.registrator"' in block)
+        )
+    )
+
+
+async def test_mail_to_a_closed_inbox_that_no_registrator_sees_stays_where_it_is() -> None:
+    """Nobody could see it wait, and nobody has a key to read it: the neighbour keeps it, and it is no message here."""
+    text = _without_registrator(seen_from({"vaxjo.nav", "region.hsv"}))
+    async with a_county(directory=text) as county:
+        wire = Wire(waiting=[an_arrival(ALVESTA, CLOSED), an_arrival(ALVESTA, INTAKE, id="arrival-2")])
+        wire.other = wire
+        county.gateway.channels.connect(wire)
+        for _ in range(4):
+            await county.gateway.arriving.taken_in(wire)
+        assert [one.id for one in wire.waiting] == ["arrival-1"]
+        assert await county.store.held(HeldState.WAITING, limit=9) == []
+        reader = await county.sign_in("vx-bf")
+        assert len(await county.gateway.inboxes.page(reader, INTAKE)) == 1
+
+
+async def test_another_registrator_of_the_same_administration_is_no_choice() -> None:
+    """A choice gives it to whom it is for; from one registrator to the next it would only wait again."""
+    second = InboxId("vaxjo.registrator2")
+    unit = (
+        f'[[unit]]\nid = "{second}"\nadministration = "vaxjo.nav"\nname = "Registrator 2"\nsecrecy_regime = "OSL_26"\n'
+    )
+    unit += 'legal_form = "förvaltningsenhet"\n'
+    inbox = f'[[inbox]]\nid = "{second}"\nunit = "{second}"\nname = "Registrator 2"\nkind = "registrator"\n'
+    inbox += 'accepts = ["case_message"]\nmembers = ["vx-reg", "vx-del:deputy"]\n'
+    async with a_county(directory=f"{collecting('vaxjo.nav')}\n{unit}\n{inbox}") as county:
+        row, registrator = await held(county), await county.sign_in("vx-reg")
+        targets = await county.gateway.triage.targets(registrator, row.envelope)
+        assert second not in {box.id for box in targets}
+        with pytest.raises(RecipientError):
+            await county.gateway.triage.order(registrator, row.envelope, second)
