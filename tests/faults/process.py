@@ -31,6 +31,8 @@ from gateway.errors import GatewayError
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.process", "tests.faults.act", "tests.faults.scenes"])
 PATIENCE_S = 60
+#: Starting a process looks through all of them, and closing one empties it: tests do both from threads.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def child(body: Callable[..., Awaitable[None]], *arguments: Any, **options: Any)
     """
     here, there = _CONTEXT.Pipe()
     process = _CONTEXT.Process(target=_main, args=(there, body, arguments, options), daemon=True)
-    process.start()
+    with _ONE_AT_A_TIME:
+        process.start()
     there.close()
     one = Child(process, here, {})
     try:
@@ -107,7 +110,8 @@ def child(body: Callable[..., Awaitable[None]], *arguments: Any, **options: Any)
             process.kill()
         process.join(PATIENCE_S)
         here.close()
-        process.close()
+        with _ONE_AT_A_TIME:
+            process.close()
 
 
 def finished(body: Callable[..., Awaitable[None]], *arguments: Any, **options: Any) -> Told:

@@ -139,13 +139,14 @@ async def admit(call: Call) -> web.Response:
 async def leaving(call: Call) -> web.Response:
     """What it means to take a member out, before it is done."""
     inbox = InboxId(call.part("inbox"))
+    one = await _member(call, inbox)  # says first whether there is such an inbox of the caller's
     box, _, _ = await place(call, inbox)
     return await call.web.page(
         call,
         "inbox_remove.html",
         title=call.tr("Ta bort en medlem"),
         inbox=box,
-        one=await _member(call, inbox),
+        one=one,
         own=call.signed.user.id,
         back=Link(f"/inkorg/{inbox}/medlemmar", call.tr("Medlemmar")),
     )
