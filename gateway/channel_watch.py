@@ -77,6 +77,7 @@ class ChannelState:
 
     channel: Channel
     connected: bool
+    routed: bool = False  # the directory leads somewhere outside by it
     closed_until: Instant | None = None  # the circuit is open: nothing is tried before
     left: Mapping[str, Reason] = field(default_factory=dict)  # at the neighbour, by their id there
     expires: Instant | None = None
@@ -109,7 +110,7 @@ class ChannelState:
     @property
     def used(self) -> bool:
         """Whether there is anything to say of it."""
-        return self.connected or bool(self.counts)
+        return self.connected or self.routed or bool(self.counts)
 
     def end(self, now: Instant) -> End:
         return end_of(self.expires, now)
@@ -190,6 +191,7 @@ class ChannelWatch:
         return [await self.state(channel) for channel in OUTWARD]
 
     async def state(self, channel: Channel) -> ChannelState:
+        directory = await self._directory.current()
         neighbour = self._channels.neighbours.get(channel)
         counts = [
             one for state in WATCHED for one in await self._store.counts_by_reason(channel, state, most=MOST_COUNTED)
@@ -197,6 +199,10 @@ class ChannelWatch:
         return ChannelState(
             channel=channel,
             connected=neighbour is not None,
+            routed=any(
+                route.channel is channel and directory.is_outside(directory.inbox(route.inbox))
+                for route in directory.routes
+            ),
             closed_until=self._closed_until(channel),
             left=dict(neighbour.left) if neighbour else {},
             expires=neighbour.expires() if neighbour else None,

@@ -158,3 +158,10 @@ def test_attempts_side_by_side_open_a_circuit_once_and_one_is_made_for_all_after
     assert circuit.most(32) == 1
     circuit.worked()
     assert circuit.most(32) == 32
+
+
+async def test_a_way_that_the_directory_leads_by_is_used_before_anything_has_gone_by_it() -> None:
+    """Also when everything that went by hand has arrived: nobody shall read that paper is not used here."""
+    async with a_pair(also={"handover": "Postadress "}) as pair:
+        used = {one.channel: one.used for one in await pair.first.gateway.channel_watch.states()}
+        assert used == {Channel.SDK: True, Channel.SMIME: False, Channel.LINK: False, Channel.HANDOVER: True}
