@@ -6,17 +6,13 @@ The acts run in processes of their own on real files; an armed failpoint makes t
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.model.base import MINUTE
 from tests.clock import instant
 from tests.faults.act import process as act_process
-from tests.faults.process import finished
+from tests.faults.machine import Machine, before_each
 from tests.faults.tally import tally
 from tests.faults.test_held_kill import STEPS as HELD
 
@@ -54,46 +50,12 @@ STEPS = {
 EXPECTED = ["board_response", "board_response", "placement_referral"]
 
 
-class Machine:
-    """A folder with a gateway in it, and time that goes on over restarts."""
-
-    def __init__(self, folder: Path, at: int) -> None:
-        self.folder = folder
-        self.at = at
-
-    def run(self, act: str, failpoint: str = "") -> bool:
-        """Do an act in a process of its own; True when it lived to the end."""
-        self.at += 10 * MINUTE
-        told = finished(act_process, self.folder, act, self.at, failpoint=failpoint)
-        if failpoint and told.kind == "died":
-            return False
-        assert told.kind == "done", f"{act}: {told}"
-        return True
-
-    def acknowledged(self) -> list[str]:
-        path = self.folder / "acknowledged"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def settled(self) -> dict[str, Any]:
-        self.run("settle")
-        found: dict[str, Any] = json.loads((self.folder / "settled.json").read_text())
-        return found
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Machine]:
     """A store on disk just before each act, made once and copied for each kill."""
     folder = tmp_path_factory.mktemp("prepared")
-    machine = Machine(folder / "now", START)
-    machine.folder.mkdir()
-    machine.run("prepare")
-    ready: dict[str, Machine] = {}
-    for act in CHAIN:
-        if act not in ready:
-            copy = Machine(folder / f"before-{act}", machine.at)
-            shutil.copytree(machine.folder, copy.folder)
-            ready[act] = copy
-        machine.run(act)
+    machine = Machine(act_process, folder / "now", START)
+    ready = before_each(machine, CHAIN, folder)
     whole = machine.settled()
     assert whole["messages"] == EXPECTED
     return ready
@@ -105,8 +67,7 @@ def test_a_kill_at_any_step_loses_nothing_acknowledged_and_doubles_nothing(
     prepared: dict[str, Machine], tmp_path: Path, act: str, step: str
 ) -> None:
     """Acknowledged => durable, one visible copy, logged; not acknowledged => absent or whole."""
-    shutil.copytree(prepared[act].folder, tmp_path / "now")
-    machine = Machine(tmp_path / "now", prepared[act].at)
+    machine = prepared[act].copied(tmp_path / "now")
     before = machine.acknowledged()
 
     lived = machine.run(act, failpoint=step)
