@@ -115,7 +115,7 @@ class Announcements:
                     told = await neighbour.hand_over(dataclasses.replace(parcel, address=route.address, pin=route.pin))
             except TimeoutError:
                 continue
-            except Exception as bug:
+            except Exception as bug:  # it becomes a person's in the end (gateway/unforeseen.py)
                 self._strikes.last(notice.id, bug)
                 continue
             if told.telling in (Telling.DELIVERED, Telling.IN_TRANSIT):

@@ -49,14 +49,14 @@ class Arriving:
         except GatewayError as trouble:
             log.warning("an arrival waits at its neighbour", channel=str(arrived.channel), code=trouble.code)
             return None
-        except Exception as bug:
+        except Exception as bug:  # see gateway/unforeseen.py
             if not self._strikes.last(_name(arrived), bug):
                 return None
         try:
             return await self._intake.set_aside(arrived)
         except StoreUnavailableError:
             raise
-        except Exception as bug:
+        except Exception as bug:  # it cannot even be set aside: it stays where it is
             self._strikes.last(_name(arrived), bug)
             return None
 
@@ -65,7 +65,7 @@ class Arriving:
             await neighbour.acknowledge(arrived, answer)
         except StoreUnavailableError:
             raise
-        except Exception as bug:
+        except Exception as bug:  # the answer is durable: it comes again and is answered the same
             self._strikes.last(_name(arrived), bug)
 
 

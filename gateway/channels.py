@@ -147,7 +147,7 @@ class Channels:
             log.info("delivery moved while it was tried", delivery=delivery.id)
         except GatewayError as trouble:
             log.warning("delivery stays leased", delivery=delivery.id, code=trouble.code)
-        except Exception as bug:
+        except Exception as bug:  # telling of it failed too: the lease lapses, and the rest goes on
             self._strikes.last(delivery.id, bug)
 
     async def _trouble(self, delivery: Delivery, work: Coroutine[None, None, None]) -> Told | None:
@@ -161,7 +161,7 @@ class Channels:
         except GatewayError as trouble:
             log.warning("delivery delayed", delivery=delivery.id, code=trouble.code)
             return Told(Telling.DELAYED, Reason.UNREACHABLE)
-        except Exception as bug:
+        except Exception as bug:  # see gateway/unforeseen.py
             last = self._strikes.last(delivery.id, bug)
             if delivery.state is DeliveryState.IN_TRANSIT:  # it has left: it is asked about until its time ends
                 await self._ask_later(delivery, self._clock.now())

@@ -110,7 +110,7 @@ class Outbox:
             log.info("delivery moved while it was tried", delivery=delivery.id)  # withdrawn or taken back: that stands
         except StoreUnavailableError:
             log.warning("store unavailable, delivery stays leased", delivery=delivery.id)
-        except Exception as bug:
+        except Exception as bug:  # telling of it failed too: the lease lapses, and the rest goes on
             self._strikes.last(delivery.id, bug)
 
     async def _tried(self, delivery: Delivery) -> None:
@@ -124,7 +124,7 @@ class Outbox:
         except GatewayError as trouble:
             log.warning("delivery delayed", code=trouble.code)
             await self._finish(delivery, DeliveryEvent.DELAYED, outcome=trouble.code)
-        except Exception as bug:
+        except Exception as bug:  # see gateway/unforeseen.py
             if self._strikes.last(delivery.id, bug):
                 await self._alarms.set_aside(delivery.id)
                 await self._finish(delivery, DeliveryEvent.REFUSED, outcome="set-aside", reason=Reason.FAULT)

@@ -118,14 +118,10 @@ class Intake:
             StoreUnavailableError, StoreFullError: nothing was kept and nothing may be acknowledged; it comes again.
         """
         directory = await self._directory.current()
-        recipient = directory.at(arrived.channel, arrived.recipient)
-        if recipient is None or directory.is_outside(recipient):
-            log.warning("arrival for an unknown address", channel=arrived.channel)
-            return Answer(Reason.NOT_FOUND)
-        fingerprint = await self._vault.fingerprint(recipient.administration, "arrival", arrived.original)
-        known = await self._store.get(Arrival, arrived.channel, arrived.id)
-        if known is not None:
-            return await self._again(known, fingerprint, recipient)
+        found = await self._addressed(directory, arrived)
+        if isinstance(found, Answer):
+            return found
+        recipient, fingerprint = found
         sender = directory.at(arrived.channel, arrived.sender)
         if sender is None:
             sender = directory.at(arrived.channel, ANYBODY)
@@ -185,17 +181,23 @@ class Intake:
         Raises:
             StoreUnavailableError, StoreFullError: nothing was kept and nothing may be acknowledged; it comes again.
         """
-        directory = await self._directory.current()
-        recipient = directory.at(arrived.channel, arrived.recipient)
-        if recipient is None or directory.is_outside(recipient):
-            return Answer(Reason.NOT_FOUND)
-        fingerprint = await self._vault.fingerprint(recipient.administration, "arrival", arrived.original)
-        known = await self._store.get(Arrival, arrived.channel, arrived.id)
-        if known is not None:
-            return await self._again(known, fingerprint, recipient)
+        found = await self._addressed(await self._directory.current(), arrived)
+        if isinstance(found, Answer):
+            return found
+        recipient, fingerprint = found
         return await self._refused(arrived, recipient, fingerprint, Reason.FAULT)
 
     # --- may it in ---------------------------------------------------------------------------------------------------
+
+    async def _addressed(self, directory: Snapshot, arrived: Arrived) -> tuple[Inbox, bytes] | Answer:
+        """Whose it is and its fingerprint; or the answer, when it is nobody's here or was answered before."""
+        recipient = directory.at(arrived.channel, arrived.recipient)
+        if recipient is None or directory.is_outside(recipient):
+            log.warning("arrival for an unknown address", channel=arrived.channel)
+            return Answer(Reason.NOT_FOUND)
+        fingerprint = await self._vault.fingerprint(recipient.administration, "arrival", arrived.original)
+        known = await self._store.get(Arrival, arrived.channel, arrived.id)
+        return (recipient, fingerprint) if known is None else await self._again(known, fingerprint, recipient)
 
     async def _again(self, known: Arrival, fingerprint: bytes, recipient: Inbox) -> Answer:
         if known.fingerprint != fingerprint:

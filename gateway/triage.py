@@ -114,6 +114,14 @@ class Triage:
         row, standing = await self._found(signed, envelope, AccessAction.FORWARD)
         return await self._targets(standing.directory, row)
 
+    async def together(self, row: Held) -> list[Held]:
+        """What waits at the same inbox of the same conversation, `row` among it: it goes along. Read `row` by `one`."""
+        return [
+            await self._integrity.check(one)
+            for one in await self._store.held_in(row.channel, row.conversation, row.sender)
+            if one.inbox == row.inbox and one.state is HeldState.WAITING
+        ]
+
     async def order(self, signed: Signed, envelope: EnvelopeId, to: InboxId) -> Held:
         """Say where a held arrival goes, and with it whatever waits of the same conversation.
 
@@ -147,11 +155,7 @@ class Triage:
         )
         order = await self._sealer.order(standing.inbox.administration, choice_of(chosen), at=now)
         chosen = dataclasses.replace(chosen, signer=order.signer, signature=order.signature)
-        together = [
-            await self._integrity.check(one)
-            for one in await self._store.held_in(row.channel, row.conversation, row.sender)
-            if one.inbox == row.inbox and one.state is HeldState.WAITING
-        ]
+        together = await self.together(row)
         following = [
             await self._integrity.sign(
                 dataclasses.replace(ordered_like(one, chosen), changed_at=now, version=one.version + 1)
@@ -246,7 +250,7 @@ class Placing:
             return 1
         except GatewayError as trouble:
             log.warning("held mail is not placed yet", code=trouble.code)
-        except Exception as bug:
+        except Exception as bug:  # see gateway/unforeseen.py
             if self._strikes.last(row.envelope, bug):
                 await self._alarms.set_aside(row.envelope)
                 await self._give_back(row, Reason.FAULT)

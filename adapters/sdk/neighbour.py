@@ -135,7 +135,7 @@ class SdkNeighbour:
             log.warning("the message service does not hand out", kind=type(trouble).__name__)
         except (RejectedError, ValueError):
             self._leave(identifier, Reason.STRUCTURE)
-        except Exception as bug:
+        except Exception as bug:  # a bug that it meets must not stop the rest (gateway/unforeseen.py)
             log.error("unforeseen", message=identifier, **place_of(bug))
             self._leave(identifier, Reason.FAULT)
         return None

@@ -160,7 +160,7 @@ class SmimeNeighbour:
                 raise
             except FileNotFoundError:
                 continue  # another process took it
-            except Exception as bug:
+            except Exception as bug:  # a bug that it meets must not stop the rest (gateway/unforeseen.py)
                 log.error("unforeseen", **place_of(bug))
                 self._lay_aside(name, Reason.FAULT)
                 continue

@@ -69,13 +69,23 @@ async def test_a_last_word_that_nobody_here_has_heard_yet_is_left_to_be_heard(pa
     await pair.second.gateway.arriving.taken_in(pair.two)  # receipted there, not asked for here
     pair.one.cut = False  # type: ignore[attr-defined]
     assert await pair.first.gateway.lingering.run_once(WIRE) == 0
+    assert (await only(pair, message)).state is DeliveryState.IN_TRANSIT
+    assert pair.one.forgotten == []
+
+
+async def test_a_receipt_that_came_late_is_let_go_only_when_it_is_waited_for_no_longer(pair: Pair) -> None:
+    message = await sent(pair)
+    await pair.first.gateway.channels.run_once(WIRE)
     pair.first.clock.advance(2 * DAY)
     await pair.first.gateway.channels.run_once(WIRE)
     row = await only(pair, message)
-    if row.state is not DeliveryState.DELIVERED:  # a receipt that comes late is still waited for
-        assert await pair.first.gateway.lingering.run_once(WIRE) == 0
-        pair.first.clock.advance(KEPT + HOUR)
-        assert await pair.first.gateway.lingering.run_once(WIRE) == 1
+    assert (row.state, row.reason) == (DeliveryState.FAILED, str(Reason.NO_RECEIPT))
+    await pair.second.gateway.arriving.taken_in(pair.two)  # now it is there, and closing has not asked yet
+    pair.one.cut = False  # type: ignore[attr-defined]
+    assert await pair.first.gateway.lingering.run_once(WIRE) == 0
+    pair.first.clock.advance(KEPT + HOUR)
+    assert await pair.first.gateway.lingering.run_once(WIRE) == 1
+    assert pair.one.forgotten == [row.envelope]
 
 
 async def test_what_nobody_here_knows_is_somebody_elses_and_stays(pair: Pair) -> None:

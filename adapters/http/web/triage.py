@@ -92,11 +92,6 @@ async def _one_page(call: Call, faults: list[FieldError] | None = None) -> web.R
     targets = await call.gateway.triage.targets(call.signed, row.envelope)
     directory = await call.gateway.directory.current()
     sender = directory.inbox(row.sender)
-    together = [
-        one
-        for one in await call.gateway.ports.store.held_in(row.channel, row.conversation, row.sender)
-        if one.state is HeldState.WAITING and one.inbox == row.inbox
-    ]
     return await call.web.page(
         call,
         "triage_one.html",
@@ -111,7 +106,7 @@ async def _one_page(call: Call, faults: list[FieldError] | None = None) -> web.R
         addressed=directory.inbox(row.addressed).name if row.addressed != row.inbox else "",
         chosen=directory.inbox(row.to).name if row.to else "",
         came_back=call.tr(_came_back(row)) if row.reason else "",
-        together=len(together),
+        together=len(await call.gateway.triage.together(row)),
         targets=[(one.id, f"{one.name}, {directory.administration(one.administration).name}") for one in targets],
         waits=row.state is HeldState.WAITING,
         back=Link(f"{PATH}?registratur={row.inbox}", call.tr("Fördelning")),
